@@ -1,0 +1,95 @@
+"""Scale and Bias: multiply by or add a weight, or a second bottom, along some axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trtdream.net.kind import Kind, Phase, Shape, Weight, canonical_axis, layer_kind
+from trtdream.net.parameters import Filler, Signed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class _Along(Kind):
+    """A factor or summand laid along `num_axes` axes from `axis` on (-1: all that follow)."""
+
+    bottoms = (1, 2)
+    may_be_in_place = True
+
+    def _axes(self, bottoms: Sequence[Shape], axis: int, num_axes: int) -> tuple[int, Shape]:
+        """The first axis, and the shape laid along it."""
+        first = bottoms[0]
+        start = canonical_axis(axis, len(first))
+        if len(bottoms) == 2:
+            along = bottoms[1]
+        else:
+            along = first[start:] if num_axes == -1 else first[start : start + num_axes]
+            if num_axes > len(first) - start:
+                raise ValueError(f"num_axes {num_axes} from axis {start} on is more than {first} has")
+        if first[start : start + len(along)] != along:
+            raise ValueError(f"shape {along} does not fit {first} from axis {start} on")
+        return start, along
+
+
+@layer_kind("Scale", message="scale_param")
+@dataclass(frozen=True)
+class Scale(_Along):
+    """x times a learned factor (or the second bottom), plus a learned bias if asked."""
+
+    axis: Signed = 1
+    num_axes: Signed = 1
+    filler: Filler = Filler(value=1.0)
+    bias_term: bool = False
+    bias_filler: Filler = Filler()
+
+    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
+        self._axes(bottoms, self.axis, self.num_axes)
+        return [bottoms[0]]
+
+    def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
+        _, along = self._axes(bottoms, self.axis, self.num_axes)
+        factor = [Weight(along, self.filler)] if len(bottoms) == 1 else []
+        bias = [Weight(along, self.bias_filler)] if self.bias_term else []
+        return [*factor, *bias]
+
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        start, _ = self._axes([tuple(b.shape) for b in bottoms], self.axis, self.num_axes)
+        factor = bottoms[1] if len(bottoms) == 2 else weights[0]
+        y = bottoms[0] * _spread(factor, start, bottoms[0])
+        return [y + _spread(weights[-1], start, y) if self.bias_term else y]
+
+
+@layer_kind("Bias", message="bias_param")
+@dataclass(frozen=True)
+class Bias(_Along):
+    """x plus a learned bias, or the second bottom."""
+
+    axis: Signed = 1
+    num_axes: Signed = 1
+    filler: Filler = Filler()
+
+    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
+        self._axes(bottoms, self.axis, self.num_axes)
+        return [bottoms[0]]
+
+    def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
+        _, along = self._axes(bottoms, self.axis, self.num_axes)
+        return [Weight(along, self.filler)] if len(bottoms) == 1 else []
+
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        start, _ = self._axes([tuple(b.shape) for b in bottoms], self.axis, self.num_axes)
+        summand = bottoms[1] if len(bottoms) == 2 else weights[0]
+        return [bottoms[0] + _spread(summand, start, bottoms[0])]
+
+
+def _spread(along: Tensor, start: int, x: Tensor) -> Tensor:
+    """`along`, with dimensions of 1 behind it, so that it broadcasts over x from axis `start` on."""
+    return along.reshape(*along.shape, *[1] * (x.dim() - start - along.dim()))

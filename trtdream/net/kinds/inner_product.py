@@ -1,0 +1,55 @@
+"""InnerProduct, the fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from trtdream.net.kind import Kind, Phase, Shape, Weight, canonical_axis, layer_kind
+from trtdream.net.parameters import Filler, Signed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@layer_kind("InnerProduct", message="inner_product_param", v1="INNER_PRODUCT")
+@dataclass(frozen=True)
+class InnerProduct(Kind):
+    """y = x W^T + b, where x is the bottom flattened from `axis` on."""
+
+    num_output: int = 0
+    bias_term: bool = True
+    weight_filler: Filler = Filler()
+    bias_filler: Filler = Filler()
+    axis: Signed = 1
+    transpose: bool = False
+
+    def check(self) -> None:
+        if self.num_output < 1:
+            raise ValueError("num_output must be at least 1")
+
+    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
+        return [(*bottoms[0][: self._axis(bottoms[0])], self.num_output)]
+
+    def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
+        inputs = prod(bottoms[0][self._axis(bottoms[0]) :])
+        shape = (inputs, self.num_output) if self.transpose else (self.num_output, inputs)
+        bias = [Weight((self.num_output,), self.bias_filler)] if self.bias_term else []
+        return [Weight(shape, self.weight_filler), *bias]
+
+    def macs(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> int:
+        return prod(bottoms[0]) * self.num_output
+
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from torch.nn.functional import linear
+
+        x = bottoms[0].flatten(self._axis(tuple(bottoms[0].shape)))
+        weight = weights[0].t() if self.transpose else weights[0]
+        return [linear(x, weight, weights[1] if self.bias_term else None)]
+
+    def _axis(self, bottom: Shape) -> int:
+        return canonical_axis(self.axis, len(bottom))

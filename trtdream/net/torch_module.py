@@ -1,0 +1,239 @@
+"""A `Net` as a torch module: forward to any set of blobs and no further, in any floating type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trtdream.errors import InputRefused
+from trtdream.net.fillers import fill
+from trtdream.net.graph import Graph, Step, connect
+from trtdream.net.kind import Phase, Shape
+from trtdream.net.net import Net
+from trtdream.net.shapes import infer_shapes, needed_steps
+
+_Key = tuple[str, int]
+
+
+class TorchNet(nn.Module):
+    """The network of one phase as a torch module.
+
+    Its parameters are called `<layer>.<index>` in the state_dict, a "." within a layer's name written `%2E` (torch allows
+    none there). Weights shared by name are one parameter, kept under the first layer that has them.
+
+    Args:
+        net: layers of all phases; those of `phase` are built.
+        inputs: shapes of input blobs that differ from the net's own. They fix the sizes of weights; `forward` takes
+            any size that the layers asked for can take.
+        until: values (see `Graph`) that will be asked for; layers that none of them needs are left out.
+        generator: for the fillers.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        phase: Phase = Phase.TEST,
+        inputs: Mapping[str, Shape] | None = None,
+        until: Sequence[str] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.phase = phase
+        self.graph: Graph = connect(net.for_phase(phase))
+        self._owner: dict[_Key, _Key] = {}
+        self._modules_by_layer: dict[str, nn.Module] = {}
+        self._plan = lru_cache(maxsize=16)(self._make_plan)
+        shared: dict[str, _Key] = {}
+        for shapes in infer_shapes(self.graph, inputs, until):
+            layer = shapes.step.layer
+            for index, weight in enumerate(shapes.weights):
+                key, name = (layer.name, index), layer.param(index).name
+                self._owner[key] = shared.setdefault(name, key) if name else key
+                if self._owner[key] != key:
+                    self._check_shared(shapes.step, key, weight.shape)
+                    continue
+                try:
+                    start = fill(weight.filler, weight.shape, generator)
+                except ValueError as error:
+                    raise InputRefused(f"{net.name}: {layer}: {error}") from error
+                learned = weight.learned and layer.param(index).lr_mult != 0
+                self._register(key, nn.Parameter(start, requires_grad=learned))
+
+    def forward(self, inputs: Tensor | Mapping[str, Tensor], until: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Run the layers that the wanted values need.
+
+        Args:
+            inputs: input blobs by name, or the one tensor of a net's first input, each N x ...
+            until: values by name (see `Graph.at_layer`, `Graph.blob`); the net's outputs if None.
+
+        Returns:
+            The wanted values by name.
+        """
+        given = {self.graph.inputs[0]: inputs} if isinstance(inputs, Tensor) else dict(inputs)
+        wanted = tuple(self.graph.outputs if until is None else until)
+        values: dict[str, Tensor] = dict(given)
+        for planned in self._plan(wanted, frozenset(given)):
+            tops = planned.step.layer.kind.forward(
+                [values[name] for name in planned.step.reads],
+                [self.weight(owner) for owner in planned.weights],
+                self.phase,
+                len(planned.step.writes),
+            )
+            values.update(zip(planned.step.writes, tops, strict=True))
+            for name in planned.done_with:
+                del values[name]
+        return {name: values[name] for name in wanted}
+
+    def loss(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The sum of a net's losses, each times its weight, as Caffe's solver minimises it."""
+        weighted = [weight * values[name].sum() for name, weight in self.loss_weights().items()]
+        return torch.stack(weighted).sum()
+
+    def loss_weights(self) -> dict[str, float]:
+        """The values that count as losses, with their weights."""
+        return {
+            name: step.layer.loss_weight_of(top)
+            for step in self.graph.steps
+            for top, name in enumerate(step.writes)
+            if step.layer.loss_weight_of(top)
+        }
+
+    def weight(self, key: _Key) -> Tensor:
+        """The weight `index` of a layer, for key (layer, index)."""
+        layer, index = self._owner[key]
+        found = self._modules_by_layer[layer].get_parameter(str(index))
+        return found
+
+    def weight_keys(self) -> Iterator[tuple[_Key, Tensor]]:
+        """Each weight once, under the layer that owns it, in the net's order."""
+        for key, owner in self._owner.items():
+            if key == owner:
+                yield key, self.weight(key)
+
+    def load(self, weights: Mapping[str, Sequence[np.ndarray]], origin: str, partial: bool = False) -> Loaded:
+        """Take weights by layer name.
+
+        Args:
+            partial: leave a layer that `weights` has not, or has in another shape, as it is; otherwise refuse.
+
+        Raises:
+            InputRefused: a layer without weights, a wrong number or shape of them; nothing was changed then.
+        """
+        expected: dict[str, list[Tensor]] = {}
+        for layer, index in self._owner:
+            expected.setdefault(layer, []).append(self.weight((layer, index)))
+        fitting, missing, unfit = [], [], []
+        for layer, tensors in expected.items():
+            if layer not in weights:
+                missing.append(layer)
+            elif fault := _misfit(tensors, weights[layer]):
+                unfit.append(f"{layer} ({fault})")
+            else:
+                fitting.append(layer)
+        if not partial and (missing or unfit):
+            raise InputRefused(_refusal(self.graph.net.name, origin, fitting, missing, unfit))
+        with torch.no_grad():
+            for layer in fitting:
+                for tensor, array in zip(expected[layer], weights[layer], strict=True):
+                    tensor.copy_(torch.from_numpy(np.array(array, np.float32)).reshape(tensor.shape))
+        unused = [layer for layer in weights if layer not in expected]
+        return Loaded(tuple(fitting), tuple(missing), tuple(unfit), tuple(unused))
+
+    def arrays(self) -> dict[str, tuple[np.ndarray, ...]]:
+        """All weights by layer name as float32; shared ones stand under every layer that has them."""
+        found: dict[str, tuple[np.ndarray, ...]] = {}
+        for key in self._owner:
+            array = self.weight(key).detach().float().cpu().numpy()
+            found[key[0]] = (*found.get(key[0], ()), array)
+        return found
+
+    def _register(self, key: _Key, parameter: nn.Parameter) -> None:
+        layer, index = key
+        if layer not in self._modules_by_layer:
+            module = nn.Module()
+            self.add_module(layer.replace("%", "%25").replace(".", "%2E"), module)
+            self._modules_by_layer[layer] = module
+        self._modules_by_layer[layer].register_parameter(str(index), parameter)
+
+    def _check_shared(self, step: Step, key: _Key, shape: Shape) -> None:
+        own = self.weight(key)
+        permissive = step.layer.param(key[1]).permissive
+        if tuple(own.shape) != shape and not (permissive and own.numel() == int(np.prod(shape))):
+            raise InputRefused(
+                f"{self.graph.net.name}: {step.layer}: shares {step.layer.param(key[1]).name!r} of shape "
+                f"{tuple(own.shape)}, but needs {shape}"
+            )
+
+    def _make_plan(self, wanted: tuple[str, ...], given: frozenset[str]) -> tuple[_Planned, ...]:
+        steps = [
+            step for step in needed_steps(self.graph, wanted) if not (step.writes and given.issuperset(step.writes))
+        ]
+        for step in steps:
+            if step.layer.kind.is_input:
+                lacking = sorted(set(step.writes) - given)
+                raise InputRefused(f"{self.graph.net.name}: input {', '.join(lacking)} is not given")
+        last_use = {name: index for index, step in enumerate(steps) for name in (*step.writes, *step.reads)}
+        done: dict[int, list[str]] = {}
+        for name, index in last_use.items():
+            if name not in wanted:
+                done.setdefault(index, []).append(name)
+        return tuple(
+            _Planned(step, tuple(self._weights_of(step.layer.name)), tuple(done.get(index, ())))
+            for index, step in enumerate(steps)
+        )
+
+    def _weights_of(self, layer: str) -> Iterator[_Key]:
+        index = 0
+        while (layer, index) in self._owner:
+            yield (layer, index)
+            index += 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of a file's weights: the layers that took theirs, had none, did not fit, and weights nobody has."""
+
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]
+    unfit: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A step to run, its weights, and the values that nobody needs after it."""
+
+    step: Step
+    weights: tuple[_Key, ...]
+    done_with: tuple[str, ...]
+
+
+def _misfit(tensors: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> str:
+    if len(tensors) != len(arrays):
+        return f"{len(arrays)} weights for {len(tensors)}"
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if _without_leading_ones(tuple(tensor.shape)) != _without_leading_ones(array.shape):
+            return f"{'x'.join(map(str, array.shape))} for {'x'.join(map(str, tensor.shape))}"
+    return ""
+
+
+def _without_leading_ones(shape: Shape) -> Shape:
+    """Old files pad every shape to four dimensions with ones in front."""
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _refusal(
+    net: str, origin: str, fitting: Sequence[str], missing: Sequence[str], unfit: Sequence[str]
+) -> str:
+    if not fitting:
+        return f"{origin}: holds weights of another network: not one layer of {net} fits"
+    faults = [f"no weights for {', '.join(missing[:5])}"] if missing else []
+    faults += [f"wrong shape for {', '.join(unfit[:5])}"] if unfit else []
+    return f"{origin}: does not fit {net}: {'; '.join(faults)} ({len(fitting)} layers do fit)"

@@ -1,0 +1,1 @@
+"""Where named weights come from: official files, Caffe's files, safetensors, bundles."""
