@@ -63,7 +63,8 @@ def hdf5_from_weights(weights: LayerWeights) -> bytes:
 
     if slashed := [name for name in weights if "/" in name]:
         raise UsageError(
-            f"Caffe cannot read a layer called {slashed[0]!r} from HDF5 (a '/' makes a group there): write a .caffemodel"
+            f"Caffe cannot read a layer called {slashed[0]!r} from HDF5 (a '/' makes a group there): "
+            "write a .caffemodel"
         )
     buffer = BytesIO()
     with h5py.File(buffer, "w") as file:

@@ -84,9 +84,7 @@ def message_class(name: str) -> Any:
 
 @cache
 def _pool() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="trtdream/caffe.proto", package="trtdream.caffe", syntax="proto2"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="trtdream/caffe.proto", package="trtdream.caffe", syntax="proto2")
     for message_name, fields in _MESSAGES.items():
         message = file.message_type.add(name=message_name)
         for field_name, (number, declared) in fields.items():
@@ -124,10 +122,8 @@ def array_from_blob(blob: Any, origin: str) -> np.ndarray:
     Raises:
         InputRefused: the number of values is not what the shape says.
     """
-    if blob.HasField("shape"):
-        shape = tuple(blob.shape.dim)
-    else:
-        shape = (blob.num, blob.channels, blob.height, blob.width)
+    legacy = (blob.num, blob.channels, blob.height, blob.width)
+    shape = tuple(blob.shape.dim) if blob.HasField("shape") else legacy
     values = (
         np.frombuffer(_whole(blob.double_data, 8, origin), "<f8")
         if blob.double_data

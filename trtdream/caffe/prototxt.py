@@ -91,15 +91,17 @@ def net_from_text(text: str, origin: str) -> Net:
     if not layers:
         raise InputRefused(f"{origin}: holds no layers, so it is no network")
     return Net(
-        header.name or Path(origin).stem, layers, header.force_backward, header.state.level, header.state.stage
+        header.name or Path(origin).stem,
+        layers,
+        header.force_backward,
+        header.state.level,
+        header.state.stage,
     )
 
 
 def text_from_net(net: Net) -> str:
     """The prototxt of a network."""
-    header = write_message(
-        _NetMessage(net.name, net.force_backward, state=_StateMessage(net.level, net.stages))
-    )
+    header = write_message(_NetMessage(net.name, net.force_backward, state=_StateMessage(net.level, net.stages)))
     layers = tuple(Field("layer", _write_layer(layer)) for layer in net.layers)
     return format_text(Message((*header.fields, *layers)))
 
@@ -149,9 +151,7 @@ def _kind_class(entry: Field, where: str) -> type[Kind]:
 
 def _messages(kind_class: type[Kind]) -> dict[str, str | None]:
     """The prototxt messages a kind is read from, and the field each fills; None for its own fields."""
-    beside: dict[str, str | None] = {
-        slot.message: slot.name for slot in slots(kind_class).values() if slot.message
-    }
+    beside: dict[str, str | None] = {slot.message: slot.name for slot in slots(kind_class).values() if slot.message}
     return {kind_class.message: None, **beside} if kind_class.message else beside
 
 
@@ -180,7 +180,10 @@ def _param_spec(spec: _ParamMessage) -> ParamSpec:
 def _write_layer(layer: Layer) -> Message:
     specs = [
         _ParamMessage(
-            spec.name, ShareMode.PERMISSIVE if spec.permissive else ShareMode.STRICT, spec.lr_mult, spec.decay_mult
+            spec.name,
+            ShareMode.PERMISSIVE if spec.permissive else ShareMode.STRICT,
+            spec.lr_mult,
+            spec.decay_mult,
         )
         for spec in layer.params
     ]

@@ -1,17 +1,17 @@
 """Between prototxt messages and the dataclasses that are their schema.
 
-A dataclass' fields are the message's fields: their names, types and defaults (see `trtdream.net.parameters`). A field that
-the dataclass has not, a value of another type, a single field given twice: each is refused with its line.
+A dataclass' fields are the message's fields: their names, types and defaults (see `trtdream.net.parameters`). A
+field that the dataclass has not, a value of another type, a single field given twice: each is refused with its line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from trtdream.caffe.text import Field, Message, Scalar
 from trtdream.errors import InputRefused
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Slot:
-    """One field of a schema: its type, whether it repeats, and the message beside the main one it comes from, if any."""
+    """One field of a schema: its type, whether it repeats, and the other message it comes from, if any."""
 
     name: str
     type: Any
@@ -31,14 +31,18 @@ class Slot:
     message: str | None
 
 
-@cache
-def slots(schema: type) -> dict[str, Slot]:
+def slots(schema: Any) -> dict[str, Slot]:
     """The fields of a dataclass, by name."""
+    return _slots(schema)
+
+
+@cache
+def _slots(schema: Any) -> dict[str, Slot]:
     hints = get_type_hints(schema, include_extras=True)
     return {f.name: _slot(f, hints[f.name]) for f in fields(schema)}
 
 
-def read_message(schema: type[T], message: Message, origin: str, **beside: Any) -> T:
+def read_message(schema: Callable[..., T], message: Message, origin: str, **beside: Any) -> T:
     """A dataclass from a message of its fields.
 
     Args:
@@ -88,7 +92,7 @@ def _slot(declared: Any, hint: Any) -> Slot:
     repeated = get_origin(hint) is tuple
     if repeated:
         hint = get_args(hint)[0]
-    if get_origin(hint) is UnionType or type(hint).__name__ == "Union":
+    if get_origin(hint) in (Union, UnionType):
         hint = next(arm for arm in get_args(hint) if arm is not NoneType)
     signed = hasattr(hint, "__metadata__")
     plain = get_args(hint)[0] if signed else hint
@@ -96,7 +100,7 @@ def _slot(declared: Any, hint: Any) -> Slot:
 
 
 def _value(slot: Slot, entry: Field, origin: str) -> Any:
-    if is_dataclass(slot.type):
+    if is_dataclass(slot.type) and isinstance(slot.type, type):
         if not isinstance(entry.value, Message):
             raise fault(origin, entry, f"{entry.name!r} is a message: {entry.name} {{ ... }}")
         return read_message(slot.type, entry.value, origin)
@@ -126,7 +130,16 @@ def _scalar(slot: Slot, scalar: Scalar) -> Any:
     return slot.type[scalar.text]
 
 
-_BOOLEANS = {"true": True, "True": True, "t": True, "1": True, "false": False, "False": False, "f": False, "0": False}
+_BOOLEANS = {
+    "true": True,
+    "True": True,
+    "t": True,
+    "1": True,
+    "false": False,
+    "False": False,
+    "f": False,
+    "0": False,
+}
 
 
 def _integer(text: str, signed: bool) -> int:

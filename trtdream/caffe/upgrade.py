@@ -58,7 +58,9 @@ def _upgrade_layer(entry: Field, origin: str) -> Field:
         raise fault(origin, entry, "'layers' is a message: layers { ... }")
     if entry.value.all("layer"):
         raise fault(
-            origin, entry, "'layers { layer { } }' is the form of 2013: upgrade the file with Caffe's upgrade_net_proto_text"
+            origin,
+            entry,
+            "'layers { layer { } }' is the form of 2013: upgrade the file with Caffe's upgrade_net_proto_text",
         )
     names = {kind.v1_name: name for name, kind in KINDS.items() if kind.v1_name}
     fields: list[Field] = []
@@ -75,7 +77,12 @@ def _upgrade_layer(entry: Field, origin: str) -> Field:
 
 def _param_specs(layer: Message) -> list[Field]:
     """`blobs_lr`, `weight_decay`, `param` and `blob_share_mode`, each one value a weight, as `param { }` messages."""
-    columns = {"param": "name", "blobs_lr": "lr_mult", "weight_decay": "decay_mult", "blob_share_mode": "share_mode"}
+    columns = {
+        "param": "name",
+        "blobs_lr": "lr_mult",
+        "weight_decay": "decay_mult",
+        "blob_share_mode": "share_mode",
+    }
     count = max(len(layer.all(name)) for name in columns)
     specs: list[list[Field]] = [[] for _ in range(count)]
     for old, new in columns.items():

@@ -119,9 +119,7 @@ def _tops(layer: Layer) -> tuple[str, ...]:
     return layer.tops or ((f"{AUTOMATIC}@{layer.name}",) if layer.kind.is_loss else ())
 
 
-def _read(
-    net: Net, layer: Layer, bottom: str, written: Mapping[str, str], writers: Mapping[str, Sequence[int]]
-) -> str:
+def _read(net: Net, layer: Layer, bottom: str, written: Mapping[str, str], writers: Mapping[str, Sequence[int]]) -> str:
     if bottom in written:
         return written[bottom]
     if bottom in writers:

@@ -1,7 +1,8 @@
 """What a layer kind is, and the registry of kinds.
 
-A kind is declared in one place: a frozen dataclass under `trtdream/net/kinds/` whose fields are the fields of its prototxt
-message, with its shape rule, its weights and its torch form as methods. `@layer_kind` registers it under Caffe's type name.
+A kind is declared in one place: a frozen dataclass under `trtdream/net/kinds/` whose fields are the fields of its
+prototxt message, with its shape rule, its weights and its torch form as methods. `@layer_kind` registers it under
+Caffe's type name.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Kind:
         may_be_in_place: whether a top may carry its bottom's name.
         is_loss: whether its first top counts as a loss of weight 1 without being told so.
         is_input: whether its tops are given from outside.
+        can_overwrite: whether `overwrite` exists.
+        frees_top: whether neither it nor its gradient needs its top's value again.
     """
 
     type_name: ClassVar[str]
@@ -59,6 +62,8 @@ class Kind:
     may_be_in_place: ClassVar[bool] = False
     is_loss: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
+    can_overwrite: ClassVar[bool] = False
+    frees_top: ClassVar[bool] = False
 
     def check(self) -> None:
         """Raises ValueError if the parameters contradict each other, whatever the shapes."""
@@ -79,6 +84,10 @@ class Kind:
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         """The torch form: the tops' values. Pure, but for running statistics updated in TRAIN."""
+        raise NotImplementedError(self.type_name)
+
+    def overwrite(self, x: Tensor) -> Tensor:
+        """The same on a bottom that nobody needs any more, and whose memory may be used for the top."""
         raise NotImplementedError(self.type_name)
 
 

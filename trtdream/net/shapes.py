@@ -76,9 +76,7 @@ def needed_steps(graph: Graph, until: Sequence[str] | None) -> list[Step]:
     return needed[::-1]
 
 
-def _top_shapes(
-    graph: Graph, step: Step, bottoms: tuple[Shape, ...], given: Mapping[str, Shape]
-) -> tuple[Shape, ...]:
+def _top_shapes(graph: Graph, step: Step, bottoms: tuple[Shape, ...], given: Mapping[str, Shape]) -> tuple[Shape, ...]:
     if step.writes and all(value in given for value in step.writes):
         return tuple(given[value] for value in step.writes)
     try:

@@ -23,8 +23,8 @@ _Key = tuple[str, int]
 class TorchNet(nn.Module):
     """The network of one phase as a torch module.
 
-    Its parameters are called `<layer>.<index>` in the state_dict, a "." within a layer's name written `%2E` (torch allows
-    none there). Weights shared by name are one parameter, kept under the first layer that has them.
+    Its parameters are called `<layer>.<index>` in the state_dict, a "." within a layer's name written `%2E` (torch
+    allows none there). Weights shared by name are one parameter, kept under the first layer that has them.
 
     Args:
         net: layers of all phases; those of `phase` are built.
@@ -78,15 +78,16 @@ class TorchNet(nn.Module):
         wanted = tuple(self.graph.outputs if until is None else until)
         values: dict[str, Tensor] = dict(given)
         for planned in self._plan(wanted, frozenset(given)):
-            tops = planned.step.layer.kind.forward(
-                [values[name] for name in planned.step.reads],
-                [self.weight(owner) for owner in planned.weights],
-                self.phase,
-                len(planned.step.writes),
-            )
+            bottoms = [values[name] for name in planned.step.reads]
+            kind = planned.step.layer.kind
+            if planned.overwrites:
+                tops: Sequence[Tensor] = [kind.overwrite(bottoms[0])]
+            else:
+                weights = [self.weight(key) for key in planned.weights]
+                tops = kind.forward(bottoms, weights, self.phase, len(planned.step.writes))
             values.update(zip(planned.step.writes, tops, strict=True))
             for name in planned.done_with:
-                del values[name]
+                values.pop(name, None)
         return {name: values[name] for name in wanted}
 
     def loss(self, values: Mapping[str, Tensor]) -> Tensor:
@@ -106,8 +107,7 @@ class TorchNet(nn.Module):
     def weight(self, key: _Key) -> Tensor:
         """The weight `index` of a layer, for key (layer, index)."""
         layer, index = self._owner[key]
-        found = self._modules_by_layer[layer].get_parameter(str(index))
-        return found
+        return self._modules_by_layer[layer].get_parameter(str(index))
 
     def weight_keys(self) -> Iterator[tuple[_Key, Tensor]]:
         """Each weight once, under the layer that owns it, in the net's order."""
@@ -183,8 +183,21 @@ class TorchNet(nn.Module):
             if name not in wanted:
                 done.setdefault(index, []).append(name)
         return tuple(
-            _Planned(step, tuple(self._weights_of(step.layer.name)), tuple(done.get(index, ())))
+            _Planned(
+                step,
+                tuple(self._weights_of(step.layer.name)),
+                tuple(done.get(index, ())),
+                overwrites=self._may_overwrite(step, done.get(index, ())),
+            )
             for index, step in enumerate(steps)
+        )
+
+    def _may_overwrite(self, step: Step, done_with: Sequence[str]) -> bool:
+        """Whether the step is the last reader of a value whose memory its writer does not need again either."""
+        return (
+            step.layer.kind.can_overwrite
+            and step.reads[0] in done_with
+            and self.graph.values[step.reads[0]].layer.kind.frees_top
         )
 
     def _weights_of(self, layer: str) -> Iterator[_Key]:
@@ -206,11 +219,12 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Planned:
-    """A step to run, its weights, and the values that nobody needs after it."""
+    """A step to run, its weights, the values nobody needs after it, and whether it may reuse its bottom's memory."""
 
     step: Step
     weights: tuple[_Key, ...]
     done_with: tuple[str, ...]
+    overwrites: bool
 
 
 def _misfit(tensors: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> str:
@@ -229,9 +243,7 @@ def _without_leading_ones(shape: Shape) -> Shape:
     return shape
 
 
-def _refusal(
-    net: str, origin: str, fitting: Sequence[str], missing: Sequence[str], unfit: Sequence[str]
-) -> str:
+def _refusal(net: str, origin: str, fitting: Sequence[str], missing: Sequence[str], unfit: Sequence[str]) -> str:
     if not fitting:
         return f"{origin}: holds weights of another network: not one layer of {net} fits"
     faults = [f"no weights for {', '.join(missing[:5])}"] if missing else []

@@ -36,6 +36,13 @@ class ReLU(Pointwise):
     negative_slope: float = 0.0
     engine: Engine = Engine.DEFAULT
 
+    can_overwrite = True
+
+    def overwrite(self, x: Tensor) -> Tensor:
+        from torch.nn.functional import leaky_relu
+
+        return leaky_relu(x, self.negative_slope, inplace=True) if self.negative_slope else x.relu_()
+
     def apply(self, x: Tensor) -> Tensor:
         from torch.nn.functional import leaky_relu, relu
 

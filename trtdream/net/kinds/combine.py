@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from trtdream.net.kind import MANY, Kind, Phase, Shape, canonical_axis, layer_kind
@@ -114,7 +115,7 @@ class Slice(Kind):
                 raise ValueError(f"{length} cannot be cut into {tops} equal parts")
             return [length // tops] * tops
         bounds = (0, *self.slice_point, length)
-        sizes = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+        sizes = [end - start for start, end in pairwise(bounds)]
         if len(sizes) != tops or min(sizes) < 1:
             raise ValueError(f"slice points {self.slice_point} do not cut {length} into {tops} parts")
         return sizes

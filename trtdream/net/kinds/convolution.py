@@ -44,6 +44,7 @@ class _Convolving(Kind):
 
     bottoms = (1, MANY)
     tops = (1, MANY)
+    frees_top = True
 
     def check(self) -> None:
         if self.num_output < 1:
@@ -121,10 +122,7 @@ class Convolution(_Convolving):
         from torch.nn.functional import conv2d
 
         bias = weights[1] if self.bias_term else None
-        return [
-            conv2d(x, weights[0], bias, self.strides, self.pads, self.dilations, self.group)
-            for x in bottoms
-        ]
+        return [conv2d(x, weights[0], bias, self.strides, self.pads, self.dilations, self.group) for x in bottoms]
 
 
 @layer_kind("Deconvolution", message="convolution_param", v1="DECONVOLUTION")

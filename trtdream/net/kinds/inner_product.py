@@ -26,6 +26,8 @@ class InnerProduct(Kind):
     axis: Signed = 1
     transpose: bool = False
 
+    frees_top = True
+
     def check(self) -> None:
         if self.num_output < 1:
             raise ValueError("num_output must be at least 1")

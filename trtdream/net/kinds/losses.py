@@ -144,7 +144,8 @@ class HingeLoss(_Loss):
 class ContrastiveLoss(_Loss):
     """Pulls the two bottoms together where the third is 1, and apart, up to `margin`, where it is 0.
 
-    `legacy_version` takes the margin from the squared distance. The gradient divides by the distance plus 0.0001, as Caffe's.
+    `legacy_version` takes the margin from the squared distance. The gradient divides by the distance plus 0.0001,
+    as Caffe's does.
     """
 
     margin: float = 1.0

@@ -85,5 +85,5 @@ class ArgMax(Kind):
 
 def _greatest(x: Tensor, count: int, axis: int) -> tuple[Tensor, Tensor]:
     """Values and indices of the greatest numbers along an axis; of equal ones the last comes first, as in Caffe."""
-    values, indices = x.flip(axis).sort(axis, descending=True, stable=True)
+    values, indices = x.flip(axis).sort(dim=axis, descending=True, stable=True)
     return values.narrow(axis, 0, count), x.shape[axis] - 1 - indices.narrow(axis, 0, count)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, local_response_norm
 
 
 def across_channels(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
@@ -17,26 +17,38 @@ def across_channels(x: Tensor, size: int, alpha: float, beta: float, k: float) -
     the speed of a convolution, forward and backward, where `local_response_norm` pads, pools and walks memory
     five times. x is scaled before it is squared, so that float16 cannot overflow.
     """
-    from torch.nn.functional import conv2d
-
-    scaled = x * (alpha / size) ** 0.5
-    scale = conv2d(scaled * scaled, _band(x.shape[1], size, x.dtype, x.device)) + k
-    return x * _negative_power(scale, beta)
+    return _AcrossChannels.apply(x, size, alpha, beta, k)
 
 
 def across_channels_plain(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     """The same by torch's own operator: what `across_channels` is tested against."""
-    from torch.nn.functional import local_response_norm
-
     return local_response_norm(x, size, alpha, beta, k)
 
 
 def within_channel(x: Tensor, size: int, alpha: float, beta: float) -> Tensor:
     """x * (1 + alpha * mean of x^2 over size x size positions) ^ -beta, the padding counted in the mean."""
-    from torch.nn.functional import avg_pool2d
-
     mean = avg_pool2d(x * x, size, 1, (size - 1) // 2, count_include_pad=True)
     return x * (1 + alpha * mean) ** -beta
+
+
+class _AcrossChannels(torch.autograd.Function):
+    """With its gradient written out: dy p - 2 alpha beta / n x band(dy p x / scale), p = scale ^ -beta."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+        scaled = x * (alpha / size) ** 0.5
+        scale = conv2d(scaled * scaled, _band(x.shape[1], size, x.dtype, x.device)) + k
+        power = _negative_power(scale, beta)
+        ctx.save_for_backward(x, scale, power)
+        ctx.size, ctx.factor = size, -2 * alpha * beta / size
+        return x * power
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        x, scale, power = ctx.saved_tensors
+        own = gradients[0] * power
+        neighbours = conv2d(own * x / scale, _band(x.shape[1], ctx.size, x.dtype, x.device))
+        return own.addcmul(x, neighbours, value=ctx.factor), None, None, None, None
 
 
 def _negative_power(scale: Tensor, beta: float) -> Tensor:
@@ -52,8 +64,6 @@ def _negative_power(scale: Tensor, beta: float) -> Tensor:
 @cache
 def _band(channels: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """C x C x 1 x 1, one where the channels are at most (size - 1) / 2 apart."""
-    import torch
-
     with torch.inference_mode(False):
         distance = torch.arange(channels)[:, None] - torch.arange(channels)[None, :]
         band = (distance.abs() <= (size - 1) // 2).to(device, dtype)

@@ -7,10 +7,10 @@ window that lies wholly outside the map) the map is padded by hand first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, max_pool2d, pad
 
 Pair = tuple[int, int]
 
@@ -63,23 +63,18 @@ class Window:
         """Whether torch's operators in ceil mode have just these windows."""
         return all(
             2 * p <= k and count == _torch_count(size, k, s, p)
-            for size, k, s, p, count in zip(
-                self.over_sides, self.kernel, self.stride, self.pad, self.out, strict=True
-            )
+            for size, k, s, p, count in zip(self.over_sides, self.kernel, self.stride, self.pad, self.out, strict=True)
         )
 
 
 def max_pool(x: Tensor, window: Window) -> Tensor:
     """Maximum over each window of x, N x C x H x W; padding never wins, an empty window gives the least number."""
-    return _max_pool(x, window, mask=False)[0]
+    return _max_pool(x, window)[0]
 
 
 def max_pool_with_mask(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """`max_pool` and the winner's index y * W + x within its channel, as floats."""
-    import torch
-
-    values, index = _max_pool(x, window, mask=True)
-    assert index is not None
+    values, index = _max_pool(x, window)
     if not window.torch_agrees:
         (_, width), (top, left) = window.over_sides, window.pad
         padded_width = width + left + max(window.overhang[1], 0)
@@ -91,32 +86,26 @@ def max_pool_with_mask(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 def average_pool(x: Tensor, window: Window) -> Tensor:
     """Average over each window of x, N x C x H x W.
 
-    The divisor counts the padding, but not what a last window has beyond it; an empty window gives NaN, as in Caffe.
+    The divisor counts the padding, but not what a last window has beyond it. A window wholly outside has an extent of 0
+    or less, by which Caffe divides its empty sum all the same: NaN or (minus) 0.
     """
-    import torch
-    from torch.nn.functional import avg_pool2d, pad
-
     if window.torch_agrees:
         return avg_pool2d(x, window.kernel, window.stride, window.pad, ceil_mode=True, count_include_pad=True)
-    summed = avg_pool2d(
-        pad(x, _padding(window)), window.kernel, window.stride, divisor_override=1
-    )[..., : window.out[0], : window.out[1]]
+    summed = avg_pool2d(pad(x, _padding(window)), window.kernel, window.stride, divisor_override=1)[
+        ..., : window.out[0], : window.out[1]
+    ]
     divisor = torch.outer(_counted(window, 0, x), _counted(window, 1, x))
     return summed / divisor
 
 
-def _max_pool(x: Tensor, window: Window, mask: bool) -> tuple[Tensor, Tensor | None]:
-    import torch
-    from torch.nn.functional import max_pool2d, pad
-
+def _max_pool(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """Values, and the winners' indices in the map or, where torch does not agree, in the padded map."""
     if window.torch_agrees:
-        found = max_pool2d(x, window.kernel, window.stride, window.pad, ceil_mode=True, return_indices=mask)
-    else:
-        padded = pad(x, _padding(window), value=torch.finfo(x.dtype).min)
-        found = max_pool2d(padded, window.kernel, window.stride, return_indices=mask)
-    values, index = found if mask else (found, None)
+        return max_pool2d(x, window.kernel, window.stride, window.pad, ceil_mode=True, return_indices=True)
+    padded = pad(x, _padding(window), value=torch.finfo(x.dtype).min)
+    values, index = max_pool2d(padded, window.kernel, window.stride, return_indices=True)
     height, width = window.out
-    return values[..., :height, :width], index[..., :height, :width] if mask else None
+    return values[..., :height, :width], index[..., :height, :width]
 
 
 def _padding(window: Window) -> tuple[int, int, int, int]:
@@ -127,12 +116,9 @@ def _padding(window: Window) -> tuple[int, int, int, int]:
 
 def _counted(window: Window, side: int, like: Tensor) -> Tensor:
     """For each window along one side: its extent clipped to [-pad, size + pad)."""
-    import torch
-
     start = torch.arange(window.out[side], device=like.device) * window.stride[side] - window.pad[side]
     end = (start + window.kernel[side]).clamp(max=window.over_sides[side] + window.pad[side])
-    inside = start < window.over_sides[side]
-    return ((end - start) * inside).to(like.dtype)
+    return (end - start).to(like.dtype)
 
 
 def _torch_count(size: int, kernel: int, stride: int, pad: int) -> int:
