@@ -1,0 +1,1 @@
+"""Run a network: pictures in, the preprocessing that a network was trained with, results out."""
