@@ -17,6 +17,8 @@ from trtdream.net.parameters import Filler
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trtdream.net.onnx_form import OnnxLayer
+
 Shape = tuple[int, ...]
 MANY = 1_000_000
 
@@ -85,6 +87,14 @@ class Kind:
     ) -> Sequence[Tensor]:
         """The torch form: the tops' values. Pure, but for running statistics updated in TRAIN."""
         raise NotImplementedError(self.type_name)
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        """The ONNX form: the nodes that write the layer's tops in the TEST phase.
+
+        Raises:
+            ValueError: the kind, or these parameters of it, have none.
+        """
+        raise ValueError(f"{self.type_name} has no ONNX form; name blobs before it with --until")
 
     def overwrite(self, x: Tensor) -> Tensor:
         """The same on a bottom that nobody needs any more, and whose memory may be used for the top."""

@@ -12,6 +12,8 @@ from trtdream.net.parameters import Engine, Filler
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trtdream.net.onnx_form import OnnxLayer
+
 
 @dataclass(frozen=True)
 class Pointwise(Kind):
@@ -48,6 +50,12 @@ class ReLU(Pointwise):
 
         return leaky_relu(x, self.negative_slope) if self.negative_slope else relu(x)
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        if self.negative_slope:
+            layer.top("LeakyRelu", layer.bottoms[0].name, alpha=self.negative_slope)
+        else:
+            layer.top("Relu", layer.bottoms[0].name)
+
 
 @layer_kind("PReLU", message="prelu_param")
 @dataclass(frozen=True)
@@ -71,6 +79,11 @@ class PReLU(Kind):
 
         return [prelu(bottoms[0], weights[0].reshape(-1))]
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        (x,) = layer.bottoms
+        slope = layer.weights[0].reshape(-1, *[1] * (len(x.shape) - 2))
+        layer.top("PRelu", x.name, layer.constant("slope", slope))
+
 
 @layer_kind("ELU", message="elu_param")
 @dataclass(frozen=True)
@@ -84,6 +97,9 @@ class ELU(Pointwise):
 
         return elu(x, self.alpha)
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer.top("Elu", layer.bottoms[0].name, alpha=self.alpha)
+
 
 @layer_kind("Sigmoid", message="sigmoid_param", v1="SIGMOID")
 @dataclass(frozen=True)
@@ -94,6 +110,9 @@ class Sigmoid(Pointwise):
 
     def apply(self, x: Tensor) -> Tensor:
         return x.sigmoid()
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer.top("Sigmoid", layer.bottoms[0].name)
 
 
 @layer_kind("TanH", message="tanh_param", v1="TANH")
@@ -106,6 +125,9 @@ class TanH(Pointwise):
     def apply(self, x: Tensor) -> Tensor:
         return x.tanh()
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer.top("Tanh", layer.bottoms[0].name)
+
 
 @layer_kind("BNLL", v1="BNLL")
 @dataclass(frozen=True)
@@ -114,6 +136,13 @@ class BNLL(Pointwise):
 
     def apply(self, x: Tensor) -> Tensor:
         return x.relu() + (-x.abs()).exp().log1p()
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        x = layer.bottoms[0].name
+        bend = layer.part("exp", "Exp", layer.part("minus", "Neg", layer.part("abs", "Abs", x)))
+        bend = layer.part("log", "Log", layer.part("plus", "Add", bend, layer.constant("one", 1.0)))
+        layer.top("Add", layer.part("relu", "Relu", x), bend)
 
 
 @layer_kind("Swish", message="swish_param")
@@ -125,6 +154,11 @@ class Swish(Pointwise):
 
     def apply(self, x: Tensor) -> Tensor:
         return x * (self.beta * x).sigmoid()
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        x = layer.bottoms[0].name
+        inner = x if self.beta == 1 else layer.part("scaled", "Mul", x, layer.constant("beta", self.beta))
+        layer.top("Mul", x, layer.part("sigmoid", "Sigmoid", inner))
 
 
 @layer_kind("Clip", message="clip_param")
@@ -142,6 +176,11 @@ class Clip(Pointwise):
     def apply(self, x: Tensor) -> Tensor:
         return x.clamp(self.min, self.max)
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        assert self.min is not None and self.max is not None
+        bounds = layer.constant("min", self.min), layer.constant("max", self.max)
+        layer.top("Clip", layer.bottoms[0].name, *bounds)
+
 
 @layer_kind("Threshold", message="threshold_param", v1="THRESHOLD")
 @dataclass(frozen=True)
@@ -152,3 +191,7 @@ class Threshold(Pointwise):
 
     def apply(self, x: Tensor) -> Tensor:
         return (x > self.threshold).to(x.dtype)
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        above = layer.part("above", "Greater", layer.bottoms[0].name, layer.constant("threshold", self.threshold))
+        layer.cast(None, above)

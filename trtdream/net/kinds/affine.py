@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trtdream.net.kind import Kind, Phase, Shape, Weight, canonical_axis, layer_kind
 from trtdream.net.parameters import Filler, Signed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,15 @@ class Scale(_Along):
         y = bottoms[0] * _spread(factor, start, bottoms[0])
         return [y + _spread(weights[-1], start, y) if self.bias_term else y]
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        start, _ = self._axes([b.shape for b in layer.bottoms], self.axis, self.num_axes)
+        if not self.bias_term:
+            layer.top("Mul", layer.bottoms[0].name, _along(layer, "factor", start))
+            return
+        product = layer.part("product", "Mul", layer.bottoms[0].name, _along(layer, "factor", start))
+        bias = _spread_array(layer.weights[-1], start, len(layer.bottoms[0].shape))
+        layer.top("Add", product, layer.constant("bias", bias))
+
 
 @layer_kind("Bias", message="bias_param")
 @dataclass(frozen=True)
@@ -89,7 +102,27 @@ class Bias(_Along):
         summand = bottoms[1] if len(bottoms) == 2 else weights[0]
         return [bottoms[0] + _spread(summand, start, bottoms[0])]
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        start, _ = self._axes([b.shape for b in layer.bottoms], self.axis, self.num_axes)
+        layer.top("Add", layer.bottoms[0].name, _along(layer, "summand", start))
+
 
 def _spread(along: Tensor, start: int, x: Tensor) -> Tensor:
     """`along`, with dimensions of 1 behind it, so that it broadcasts over x from axis `start` on."""
     return along.reshape(*along.shape, *[1] * (x.dim() - start - along.dim()))
+
+
+def _spread_array(along: np.ndarray, start: int, dimensions: int) -> np.ndarray:
+    return along.reshape(*along.shape, *[1] * (dimensions - start - along.ndim))
+
+
+def _along(layer: OnnxLayer, part: str, start: int) -> str:
+    """The second bottom, or else the first weight, so shaped that it broadcasts over the first bottom."""
+    dimensions = len(layer.bottoms[0].shape)
+    if len(layer.bottoms) == 1:
+        return layer.constant(part, _spread_array(layer.weights[0], start, dimensions))
+    second = layer.bottoms[1]
+    missing = range(len(second.shape), dimensions - start)
+    if not missing:
+        return second.name
+    return layer.part(part, "Unsqueeze", second.name, layer.constant(f"{part}_axes", np.array(missing)))

@@ -9,11 +9,15 @@ from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trtdream.net.kind import MANY, Kind, Phase, Shape, canonical_axis, layer_kind
 from trtdream.net.parameters import Signed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer
 
 
 class EltwiseOperation(StrEnum):
@@ -58,6 +62,20 @@ class Eltwise(Kind):
         scaled = [x if c == 1 else x * c for c, x in zip(coefficients, bottoms, strict=True)]
         return [reduce(torch.add, scaled)]
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        names = [bottom.name for bottom in layer.bottoms]
+        if self.coeff:
+            pairs = enumerate(zip(names, self.coeff, strict=True))
+            names = [
+                x if c == 1 else layer.part(f"scaled_{i}", "Mul", x, layer.constant(f"coeff_{i}", c))
+                for i, (x, c) in pairs
+            ]
+        operator = {"SUM": "Add", "PROD": "Mul", "MAX": "Max"}[self.operation]
+        so_far = names[0]
+        for index, name in enumerate(names[1:-1]):
+            so_far = layer.part(f"so_far_{index}", operator, so_far, name)
+        layer.top(operator, so_far, names[-1])
+
 
 @layer_kind("Concat", message="concat_param", v1="CONCAT")
 @dataclass(frozen=True)
@@ -88,6 +106,10 @@ class Concat(Kind):
         import torch
 
         return [torch.cat(list(bottoms), self._axis(tuple(bottoms[0].shape)))]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        axis = self._axis(layer.bottoms[0].shape)
+        layer.top("Concat", *(bottom.name for bottom in layer.bottoms), axis=axis)
 
 
 @layer_kind("Slice", message="slice_param", v1="SLICE")
@@ -131,6 +153,13 @@ class Slice(Kind):
         shape = tuple(bottoms[0].shape)
         return list(bottoms[0].split(self._sizes(shape, tops), self._axis(shape)))
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        (x,) = layer.bottoms
+        axis = self._axis(x.shape)
+        x.fixed([axis])
+        sizes = np.array(self._sizes(x.shape, len(layer.tops)))
+        layer.all_tops("Split", x.name, layer.constant("sizes", sizes), axis=axis)
+
 
 @layer_kind("Split", v1="SPLIT")
 @dataclass(frozen=True)
@@ -143,6 +172,10 @@ class Split(Kind):
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         return [bottoms[0]] * tops
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        for index in range(len(layer.tops)):
+            layer.top("Identity", layer.bottoms[0].name, index=index)
 
 
 @layer_kind("Silence", v1="SILENCE")
@@ -157,3 +190,6 @@ class Silence(Kind):
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         return []
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        """Nothing: it has no tops."""

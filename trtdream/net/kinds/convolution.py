@@ -13,6 +13,8 @@ from trtdream.net.parameters import Engine, Filler, Signed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trtdream.net.onnx_form import OnnxLayer
+
 Pair = tuple[int, int]
 
 
@@ -85,6 +87,21 @@ class _Convolving(Kind):
     def _bias(self) -> list[Weight]:
         return [Weight((self.num_output,), self.bias_filler)] if self.bias_term else []
 
+    def _write(self, layer: OnnxLayer, operator: str) -> None:
+        weights = [layer.weight(index) for index in range(1 + self.bias_term)]
+        for index, bottom in enumerate(layer.bottoms):
+            layer.top(
+                operator,
+                bottom.name,
+                *weights,
+                index=index,
+                kernel_shape=self.kernel,
+                strides=self.strides,
+                pads=self.pads * 2,
+                dilations=self.dilations,
+                group=self.group,
+            )
+
 
 @layer_kind("Convolution", message="convolution_param", v1="CONVOLUTION")
 @dataclass(frozen=True)
@@ -123,6 +140,9 @@ class Convolution(_Convolving):
 
         bias = weights[1] if self.bias_term else None
         return [conv2d(x, weights[0], bias, self.strides, self.pads, self.dilations, self.group) for x in bottoms]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        self._write(layer, "Conv")
 
 
 @layer_kind("Deconvolution", message="convolution_param", v1="DECONVOLUTION")
@@ -165,6 +185,9 @@ class Deconvolution(_Convolving):
             conv_transpose2d(x, weights[0], bias, self.strides, self.pads, 0, self.group, self.dilations)
             for x in bottoms
         ]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        self._write(layer, "ConvTranspose")
 
 
 def _pair(name: str, values: tuple[int, ...], height: int, width: int, default: int) -> Pair:

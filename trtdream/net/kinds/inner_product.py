@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trtdream.net.kind import Kind, Phase, Shape, Weight, canonical_axis, layer_kind
 from trtdream.net.parameters import Filler, Signed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer, OnnxValue
 
 
 @layer_kind("InnerProduct", message="inner_product_param", v1="INNER_PRODUCT")
@@ -55,3 +59,23 @@ class InnerProduct(Kind):
 
     def _axis(self, bottom: Shape) -> int:
         return canonical_axis(self.axis, len(bottom))
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        (x,), axis = layer.bottoms, self._axis(layer.bottoms[0].shape)
+        if axis != 1:
+            self._write_matmul(layer, x, axis)
+            return
+        flat = x.name if len(x.shape) == 2 else layer.part("flat", "Flatten", x.name, axis=1)
+        weights = [layer.weight(index) for index in range(1 + self.bias_term)]
+        layer.top("Gemm", flat, *weights, transB=0 if self.transpose else 1)
+
+    def _write_matmul(self, layer: OnnxLayer, x: OnnxValue, axis: int) -> None:
+        rows = [-1 if i in x.dynamic else size for i, size in enumerate(x.shape[:axis])]
+        inputs = prod(x.fixed(range(axis, len(x.shape))))
+        flat = layer.part("flat", "Reshape", x.name, layer.constant("flat_shape", np.array([*rows, inputs])))
+        matrix = layer.weights[0] if self.transpose else layer.weights[0].T
+        operands = flat, layer.constant("matrix", np.ascontiguousarray(matrix))
+        if self.bias_term:
+            layer.top("Add", layer.part("product", "MatMul", *operands), layer.weight(1))
+        else:
+            layer.top("MatMul", *operands)

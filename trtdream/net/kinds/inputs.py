@@ -13,6 +13,8 @@ from trtdream.net.parameters import BlobShape, Filler, Transformation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trtdream.net.onnx_form import OnnxLayer
+
 _COLOURS = 3
 
 
@@ -199,3 +201,6 @@ class Parameter(Kind):
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         return [weights[0]]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer.top("Identity", layer.weight(0))

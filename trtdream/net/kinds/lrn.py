@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from trtdream.net.kind import Kind, Phase, Shape, layer_kind
 from trtdream.net.parameters import Engine
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer
 
 
 class Region(StrEnum):
@@ -51,3 +55,51 @@ class LRN(Kind):
         if self.norm_region is Region.WITHIN_CHANNEL:
             return [within_channel(bottoms[0], self.local_size, self.alpha, self.beta)]
         return [across_channels(bottoms[0], self.local_size, self.alpha, self.beta, self.k)]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        if self.norm_region is Region.WITHIN_CHANNEL:
+            self._write_within_channel(layer.wide())
+        elif layer.lrn_as_convolution:
+            self._write_banded(layer)
+        else:
+            layer = layer.wide()
+            parameters: dict[str, Any] = {
+                "size": self.local_size,
+                "alpha": self.alpha,
+                "beta": self.beta,
+                "bias": self.k,
+            }
+            layer.top("LRN", layer.bottoms[0].name, **parameters)
+
+    def _write_banded(self, layer: OnnxLayer) -> None:
+        """The sum over neighbours as a 1 x 1 convolution with a banded matrix; x is scaled before it is squared, so
+        that float16 cannot overflow."""
+        (x,) = layer.bottoms
+        channels = np.arange(x.shape[1])
+        near = np.abs(channels[:, None] - channels[None, :]) <= (self.local_size - 1) // 2
+        band = layer.constant("band", near.astype(np.float32)[:, :, None, None])
+        scaled = layer.part("scaled", "Mul", x.name, layer.constant("factor", (self.alpha / self.local_size) ** 0.5))
+        k = layer.constant("k", np.full(x.shape[1], self.k, np.float32))
+        t = layer.part("scale", "Conv", layer.part("squares", "Mul", scaled, scaled), band, k, kernel_shape=(1, 1))
+        layer.top("Mul", x.name, self._write_negative_power(layer, t))
+
+    def _write_negative_power(self, layer: OnnxLayer, t: str) -> str:
+        """t ^ -beta; Caffe's usual 0.75 as r * sqrt(r) with r = 1 / sqrt(t), which is much cheaper than a power."""
+        if self.beta != 0.75:
+            return layer.part("power", "Pow", t, layer.constant("exponent", -self.beta))
+        root = layer.part("root", "Reciprocal", layer.part("sqrt", "Sqrt", t))
+        return layer.part("power", "Mul", root, layer.part("root_sqrt", "Sqrt", root))
+
+    def _write_within_channel(self, layer: OnnxLayer) -> None:
+        x, pad = layer.bottoms[0].name, (self.local_size - 1) // 2
+        mean = layer.part(
+            "mean",
+            "AveragePool",
+            layer.part("squares", "Mul", x, x),
+            kernel_shape=(self.local_size, self.local_size),
+            pads=(pad,) * 4,
+            count_include_pad=1,
+        )
+        weighted = layer.part("weighted", "Mul", mean, layer.constant("alpha", self.alpha))
+        t = layer.part("scale", "Add", weighted, layer.constant("one", 1.0))
+        layer.top("Mul", x, self._write_negative_power(layer, t))

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trtdream.net.kind import Kind, Phase, Shape, Weight, layer_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer
 
 
 @layer_kind("BatchNorm", message="batch_norm_param")
@@ -53,6 +57,18 @@ class BatchNorm(Kind):
         variance_sum.mul_(keep).add_(x.var(axes, unbiased=x.numel() > x.shape[1]))
         factor.mul_(keep).add_(1)
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        if self.use_global_stats is False:
+            raise ValueError(
+                "use_global_stats: false takes the batch's own statistics, which no engine should depend on"
+            )
+        (x,), (mean_sum, variance_sum, factor) = layer.bottoms, layer.weights
+        divisor = factor[0] if factor[0] else np.float32(np.inf)
+        ones = np.ones_like(mean_sum)
+        parts = {"scale": ones, "shift": 0 * ones, "mean": mean_sum / divisor, "variance": variance_sum / divisor}
+        constants = [layer.constant(part, values) for part, values in parts.items()]
+        layer.top("BatchNormalization", x.name, *constants, epsilon=self.eps)
+
 
 @layer_kind("MVN", message="mvn_param", v1="MVN")
 @dataclass(frozen=True)
@@ -74,3 +90,15 @@ class MVN(Kind):
         if self.normalize_variance:
             centred = centred / ((centred * centred).mean(-1, keepdim=True).sqrt() + self.eps)
         return [centred.reshape(x.shape)]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        (x,) = layer.bottoms
+        axes = range(1 if self.across_channels else 2, len(x.shape))
+        centred = layer.part("centred", "Sub", x.name, layer.reduce("mean", "ReduceMean", x.name, axes, keep=True))
+        if not self.normalize_variance:
+            layer.top("Identity", centred)
+            return
+        squares = layer.part("squares", "Mul", centred, centred)
+        deviation = layer.part("deviation", "Sqrt", layer.reduce("variance", "ReduceMean", squares, axes, keep=True))
+        layer.top("Div", centred, layer.part("divisor", "Add", deviation, layer.constant("eps", self.eps)))

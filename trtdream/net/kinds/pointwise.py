@@ -12,6 +12,8 @@ from trtdream.net.kinds.activation import Pointwise
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trtdream.net.onnx_form import OnnxLayer
+
 _E = -1.0  # Caffe's `base: -1` stands for Euler's number
 
 
@@ -22,6 +24,9 @@ class AbsVal(Pointwise):
 
     def apply(self, x: Tensor) -> Tensor:
         return x.abs()
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer.top("Abs", layer.bottoms[0].name)
 
 
 @layer_kind("Power", message="power_param", v1="POWER")
@@ -36,6 +41,14 @@ class Power(Pointwise):
     def apply(self, x: Tensor) -> Tensor:
         inner = self.shift + self.scale * x
         return inner if self.power == 1 else inner**self.power
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        inner = _linear(layer, self.scale, self.shift)
+        if self.power == 1:
+            layer.top("Identity", inner)
+        else:
+            layer.top("Pow", inner, layer.constant("power", self.power))
 
 
 @layer_kind("Exp", message="exp_param", v1="EXP")
@@ -52,6 +65,11 @@ class Exp(Pointwise):
 
     def apply(self, x: Tensor) -> Tensor:
         return ((self.shift + self.scale * x) * _natural_log(self.base)).exp()
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        natural = _natural_log(self.base)
+        layer.top("Exp", _linear(layer, self.scale * natural, self.shift * natural))
 
 
 @layer_kind("Log", message="log_param")
@@ -71,6 +89,11 @@ class Log(Pointwise):
     def apply(self, x: Tensor) -> Tensor:
         return (self.shift + self.scale * x).log() / _natural_log(self.base)
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        logarithm = layer.part("log", "Log", _linear(layer, self.scale, self.shift))
+        layer.top("Mul", logarithm, layer.constant("per_base", 1 / _natural_log(self.base)))
+
 
 def _check_base(base: float) -> None:
     if base != _E and base <= 0:
@@ -79,3 +102,11 @@ def _check_base(base: float) -> None:
 
 def _natural_log(base: float) -> float:
     return 1.0 if base == _E else log(base)
+
+
+def _linear(layer: OnnxLayer, scale: float, shift: float) -> str:
+    """The tensor shift + scale * bottom."""
+    x = layer.bottoms[0].name
+    if scale != 1:
+        x = layer.part("scaled", "Mul", x, layer.constant("scale", scale))
+    return x if shift == 0 else layer.part("shifted", "Add", x, layer.constant("shift", shift))

@@ -12,6 +12,8 @@ from trtdream.net.parameters import Engine, Signed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trtdream.net.onnx_form import OnnxLayer
+
 
 @layer_kind("Softmax", message="softmax_param", v1="SOFTMAX")
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Softmax(Kind):
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         return [bottoms[0].softmax(self.axis)]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        layer.top("Softmax", layer.bottoms[0].name, axis=canonical_axis(self.axis, len(layer.bottoms[0].shape)))
 
 
 @layer_kind("Dropout", message="dropout_param", v1="DROPOUT")
@@ -52,6 +58,9 @@ class Dropout(Kind):
         from torch.nn.functional import dropout
 
         return [dropout(bottoms[0], self.dropout_ratio) if phase is Phase.TRAIN else bottoms[0]]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer.top("Identity", layer.bottoms[0].name)
 
 
 @layer_kind("Accuracy", message="accuracy_param", v1="ACCURACY")

@@ -8,11 +8,15 @@ from enum import StrEnum
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trtdream.net.kind import Kind, Phase, Shape, canonical_axis, layer_kind
 from trtdream.net.parameters import Signed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer
 
 
 class ReductionOperation(StrEnum):
@@ -44,6 +48,19 @@ class Reduction(Kind):
             x = x * x
         reduced = x.mean(-1) if self.operation is ReductionOperation.MEAN else x.sum(-1)
         return [reduced * self.coeff]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
+        (bottom,) = layer.bottoms
+        x = bottom.name
+        if self.operation is ReductionOperation.ASUM:
+            x = layer.part("magnitudes", "Abs", x)
+        elif self.operation is ReductionOperation.SUMSQ:
+            x = layer.part("squares", "Mul", x, x)
+        operator = "ReduceMean" if self.operation is ReductionOperation.MEAN else "ReduceSum"
+        axes = range(canonical_axis(self.axis, len(bottom.shape)), len(bottom.shape))
+        reduced = layer.reduce("reduced", operator, x, axes, keep=False)
+        layer.top("Mul", reduced, layer.constant("coeff", self.coeff))
 
 
 @layer_kind("ArgMax", message="argmax_param", v1="ARGMAX")
@@ -81,6 +98,34 @@ class ArgMax(Kind):
         values, indices = _greatest(x.flatten(1), self.top_k, 1)
         rows = [indices.to(x.dtype), values] if self.out_max_val else [indices.to(x.dtype)]
         return [torch.stack(rows, 1).reshape(self.top_shapes([tuple(x.shape)], 1)[0])]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        (bottom,) = layer.bottoms
+        x, axis = bottom.name, 1
+        if self.axis is None:
+            bottom.fixed(range(1, len(bottom.shape)))
+            x = layer.part("flat", "Flatten", x, axis=1)
+            size = prod(bottom.shape[1:])
+        else:
+            axis = canonical_axis(self.axis, len(bottom.shape))
+            (size,) = bottom.fixed([axis])
+        values, indices = self._write_greatest(layer, x, axis, size)
+        if self.axis is not None:
+            layer.top("Identity", values if self.out_max_val else indices)
+            return
+        rows = layer.part("rows", "Concat", indices, values, axis=1) if self.out_max_val else indices
+        layer.top("Reshape", rows, layer.constant("shape", layer.tops[0].target()))
+
+    def _write_greatest(self, layer: OnnxLayer, x: str, axis: int, size: int) -> tuple[str, str]:
+        """As `_greatest`: ONNX gives the first of equal numbers, so the axis is turned round before."""
+        bounds = [layer.constant(name, np.array([at])) for name, at in (("from", -1), ("to", -size - 1))]
+        axes, step = layer.constant("axis", np.array([axis])), layer.constant("step", np.array([-1]))
+        turned = layer.part("turned", "Slice", x, *bounds, axes, step)
+        values, places = layer.parts(
+            ("values", "places"), "TopK", turned, layer.constant("k", np.array([self.top_k])), axis=axis
+        )
+        last = layer.constant("last", float(size - 1))
+        return values, layer.part("indices", "Sub", last, layer.cast("places_float", places))
 
 
 def _greatest(x: Tensor, count: int, axis: int) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trtdream.net.kind import Kind, Phase, Shape, canonical_axis, layer_kind
 from trtdream.net.parameters import BlobShape, Signed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trtdream.net.onnx_form import OnnxLayer
 
 
 @layer_kind("Flatten", message="flatten_param", v1="FLATTEN")
@@ -34,6 +38,9 @@ class Flatten(Kind):
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         return [bottoms[0].flatten(self.axis, self.end_axis)]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        _write_reshape(layer)
 
 
 @layer_kind("Reshape", message="reshape_param")
@@ -75,6 +82,9 @@ class Reshape(Kind):
     ) -> Sequence[Tensor]:
         return [bottoms[0].reshape(self.top_shapes([tuple(bottoms[0].shape)], 1)[0])]
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        _write_reshape(layer)
+
 
 @layer_kind("Crop", message="crop_param")
 @dataclass(frozen=True)
@@ -114,6 +124,16 @@ class Crop(Kind):
             x = x.narrow(axis, offset, length)
         return [x]
 
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        first, second = layer.bottoms
+        cuts = self._cuts([first.shape, second.shape])
+        axes = [axis for axis, _, _ in cuts]
+        second.fixed(axes)
+        starts = np.array([offset for _, offset, _ in cuts])
+        ends = np.array([offset + length for _, offset, length in cuts])
+        parts = {"starts": starts, "ends": ends, "axes": np.array(axes)}
+        layer.top("Slice", first.name, *(layer.constant(part, values) for part, values in parts.items()))
+
 
 @layer_kind("Tile", message="tile_param")
 @dataclass(frozen=True)
@@ -138,3 +158,12 @@ class Tile(Kind):
         repeats = [1] * bottoms[0].dim()
         repeats[canonical_axis(self.axis, len(repeats))] = self.tiles
         return [bottoms[0].repeat(repeats)]
+
+    def to_onnx(self, layer: OnnxLayer) -> None:
+        repeats = np.ones(len(layer.bottoms[0].shape), np.int64)
+        repeats[canonical_axis(self.axis, len(repeats))] = self.tiles
+        layer.top("Tile", layer.bottoms[0].name, layer.constant("repeats", repeats))
+
+
+def _write_reshape(layer: OnnxLayer) -> None:
+    layer.top("Reshape", layer.bottoms[0].name, layer.constant("shape", layer.tops[0].target()))

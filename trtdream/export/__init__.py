@@ -1,0 +1,1 @@
+"""From a Net to an ONNX graph and an engine: precision, calibration, build, manifest, verification."""
