@@ -86,9 +86,7 @@ class OnnxGraph:
                 self.node(f"{value}/to_float32", "Cast", [tensor], [value], to=TensorProto.FLOAT)
                 self._wide[value] = value
 
-    def node(
-        self, name: str, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
-    ) -> None:
+    def node(self, name: str, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         """Add a node; a name that is taken gets a number."""
         unique, count = name, 1
         while unique in self._names:

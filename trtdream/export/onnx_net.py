@@ -167,7 +167,7 @@ def _others(options: GraphOptions, base: Mapping[str, Shape]) -> list[dict[str, 
         moves += [(2, _OTHER_SIZE), (3, _OTHER_SIZE)]
     return [
         {
-            name: tuple(size + step * (i == axis and len(shape) == 4 or i == axis == 0) for i, size in enumerate(shape))
+            name: tuple(size + step * (i == axis and (axis == 0 or len(shape) == 4)) for i, size in enumerate(shape))
             for name, shape in base.items()
         }
         for axis, step in moves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -117,16 +117,13 @@ class Pooling(Kind):
             self._write_maximum(layer, self.window(x.shape))
 
     def _write_maximum(self, layer: OnnxLayer, window: Window) -> None:
-        source, pads, exact = _padded(layer, window, value=float(np.finfo(np.float32).min))
-        shape: dict[str, Any] = {"kernel_shape": window.kernel, "strides": window.stride, "pads": pads}
-        if len(layer.tops) == 2:
-            if source != layer.bottoms[0].name or not exact:
-                raise ValueError("a mask of windows that reach far beyond the map has no ONNX form")
-            self._write_mask(layer, window, shape)
-        elif exact:
-            layer.top("MaxPool", source, **shape)
+        steps = _pooling(layer, window, "MaxPool", float(np.finfo(np.float32).min))
+        if len(layer.tops) == 1:
+            _write_chain(layer, steps)
+        elif len(steps) == 1:
+            self._write_mask(layer, window, steps[0].attributes)
         else:
-            layer.top("Slice", layer.part("windows", "MaxPool", source, **shape), *_first_windows(layer, window))
+            raise ValueError("a mask of windows that reach far beyond the map has no ONNX form")
 
     def _write_mask(self, layer: OnnxLayer, window: Window, shape: Mapping[str, Any]) -> None:
         """ONNX counts the winners' places through the whole tensor, Caffe within the channel."""
@@ -138,29 +135,14 @@ class Pooling(Kind):
 
     def _write_average(self, layer: OnnxLayer, window: Window) -> None:
         """Where the last windows are cut off, Caffe divides by what is left of them: a factor for each window."""
-        source, pads, exact = _padded(layer, window, value=0.0)
-        shape: dict[str, Any] = {
-            "kernel_shape": window.kernel,
-            "strides": window.stride,
-            "pads": pads,
-            "count_include_pad": 1,
-        }
-        divisors = np.outer(_extents(window, 0), _extents(window, 1))
-        area = window.kernel[0] * window.kernel[1]
-        cut = bool((divisors != area).any())
-        if exact and not cut:
-            layer.top("AveragePool", source, **shape)
-            return
-        windows = layer.part("windows", "AveragePool", source, **shape)
-        if not exact:
-            operands = windows, *_first_windows(layer, window)
-            if not cut:
-                layer.top("Slice", *operands)
-                return
-            windows = layer.part("first_windows", "Slice", *operands)
-        with np.errstate(divide="ignore"):
-            factor = np.float32(area) / divisors.astype(np.float32)
-        layer.top("Mul", windows, layer.constant("factor", factor[None, None]))
+        steps = _pooling(layer, window, "AveragePool", 0.0, count_include_pad=1)
+        divisors = np.outer(_extents(window, 0), _extents(window, 1)).astype(np.float32)
+        area = np.float32(window.kernel[0] * window.kernel[1])
+        if (divisors != area).any():
+            with np.errstate(divide="ignore"):
+                factor = area / divisors
+            steps.append(_Node("weighted", "Mul", (layer.constant("factor", factor[None, None]),)))
+        _write_chain(layer, steps)
 
     def _write_any_size(self, layer: OnnxLayer) -> None:
         """For maps whose size is known only at run time: the cases in which ONNX's formulas and Caffe's agree."""
@@ -181,31 +163,49 @@ class Pooling(Kind):
         return all(stride <= kernel for stride, kernel in zip(self.strides, self._kernel, strict=True))
 
 
-def _padded(layer: OnnxLayer, window: Window, value: float) -> tuple[str, tuple[int, ...], bool]:
-    """The bottom and the pads (top, left, bottom, right) to give the operator, and whether it then finds as many
-    windows as Caffe, not more.
+@dataclass(frozen=True)
+class _Node:
+    """A node whose first operand is the one before it."""
 
-    No operator takes a padding as wide as its kernel: the map is then padded by a node before it.
+    part: str
+    operator: str
+    operands: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _pooling(layer: OnnxLayer, window: Window, operator: str, empty: float, **attributes: Any) -> list[_Node]:
+    """The pooling with explicit pads and no rounding up, and what makes its windows Caffe's: windows too many are
+    sliced off, windows that lie wholly outside the map, which no operator has, are padded on with `empty`.
     """
-    pads = (*window.pad, *(max(0, beyond) for beyond in window.overhang))
+    inside = [int((_starts(window, side) < window.over_sides[side]).sum()) for side in (0, 1)]
+    reach = [(inside[side] - 1) * window.stride[side] + window.kernel[side] - window.pad[side] for side in (0, 1)]
+    pads = (*window.pad, *(max(0, reach[side] - window.over_sides[side]) for side in (0, 1)))  # top, left, below, right
     spans = [window.over_sides[side] + pads[side] + pads[side + 2] - window.kernel[side] for side in (0, 1)]
-    exact = tuple(span // stride + 1 for span, stride in zip(spans, window.stride, strict=True)) == window.out
-    name = layer.bottoms[0].name
-    if all(pad < kernel for pad, kernel in zip(pads, window.kernel * 2, strict=True)):
-        return name, pads, exact
-    around = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]])
-    padded = layer.part("padded", "Pad", name, layer.constant("pads", around), layer.constant("padding", value))
-    return padded, (0, 0, 0, 0), exact
+    shape = {"kernel_shape": window.kernel, "strides": window.stride, "pads": pads}
+    steps = [_Node("windows", operator, (), shape | attributes)]
+    if [span // stride + 1 for span, stride in zip(spans, window.stride, strict=True)] != inside:
+        bounds = {"starts": np.array([0, 0]), "ends": np.array(inside), "axes": np.array([2, 3])}
+        operands = tuple(layer.constant(part, values) for part, values in bounds.items())
+        steps.append(_Node("first_windows", "Slice", operands))
+    if tuple(inside) != window.out:
+        lacking = np.array([0] * 6 + [window.out[side] - inside[side] for side in (0, 1)])
+        steps.append(_Node("all_windows", "Pad", (layer.constant("lacking", lacking), layer.constant("empty", empty))))
+    return steps
+
+
+def _write_chain(layer: OnnxLayer, steps: Sequence[_Node]) -> None:
+    *before, last = steps
+    source = layer.bottoms[0].name
+    for node in before:
+        source = layer.part(node.part, node.operator, source, *node.operands, **node.attributes)
+    layer.top(last.operator, source, *last.operands, **last.attributes)
+
+
+def _starts(window: Window, side: int) -> np.ndarray:
+    return np.arange(window.out[side]) * window.stride[side] - window.pad[side]
 
 
 def _extents(window: Window, side: int) -> np.ndarray:
     """Each window's length along a side, clipped to the map and its padding: 0 or less if it lies wholly outside."""
-    starts = np.arange(window.out[side]) * window.stride[side] - window.pad[side]
-    ends = np.minimum(starts + window.kernel[side], window.over_sides[side] + window.pad[side])
-    return ends - starts
-
-
-def _first_windows(layer: OnnxLayer, window: Window) -> list[str]:
-    """Slice's operands that keep as many windows as Caffe has."""
-    parts = {"starts": np.array([0, 0]), "ends": np.array(window.out), "axes": np.array([2, 3])}
-    return [layer.constant(part, values) for part, values in parts.items()]
+    starts = _starts(window, side)
+    return np.minimum(starts + window.kernel[side], window.over_sides[side] + window.pad[side]) - starts

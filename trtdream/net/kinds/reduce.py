@@ -100,6 +100,7 @@ class ArgMax(Kind):
         return [torch.stack(rows, 1).reshape(self.top_shapes([tuple(x.shape)], 1)[0])]
 
     def to_onnx(self, layer: OnnxLayer) -> None:
+        layer = layer.wide()
         (bottom,) = layer.bottoms
         x, axis = bottom.name, 1
         if self.axis is None:
