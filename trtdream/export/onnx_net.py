@@ -23,7 +23,6 @@ from trtdream.net.shapes import LayerShapes, infer_shapes
 from trtdream.runtime.model import Model
 from trtdream.runtime.preprocess import CHANNELS
 
-_IR_VERSION = 8  # of opset 17's time, so that old readers take the file; newer opsets bring their own
 _OTHER_SIZE = 64  # by how much height and width are moved to see what depends on them
 
 
@@ -90,8 +89,7 @@ def onnx_from_model(model: Model, options: GraphOptions) -> onnx.ModelProto:
     proto = helper.make_graph(written.nodes, graph.net.name or "net", inputs, described, constants)
     opset = helper.make_opsetid("", options.opset)
     made = helper.make_model(proto, opset_imports=[opset], producer_name="trtdream")
-    if options.opset <= 17:
-        made.ir_version = _IR_VERSION
+    made.ir_version = helper.find_min_ir_version_for([opset])  # so that old readers take the file
     return check_shapes(made, values)
 
 
