@@ -41,20 +41,24 @@ def dream(
     from trtdream.runtime.open_model import open_model
 
     settings = Settings(layer, octaves, octave_scale, iterations, step, jitter, seed)
+    chosen = pick_device(device)
     path = out or Path(f"{image.stem}_dream.png")
     check_writable(path)
     refuse_overwrite(path, force)
     picture = load_image(image)
     model = open_model(net, weights, offline)
+    if model.assumption:
+        say(model.assumption)
     index, value = model.resolve(layer)
     sizes = usable_octaves(model, picture, settings)
-    place = f"layer {index:04d}" if index is not None else "layer"
-    say(f"{place} {value} of {model.net.name}, {len(sizes)} octaves to {picture.shape[1]} x {picture.shape[0]}")
+    place = f"{index:04d} " if index is not None else ""
+    shown = f"{value.partition('@')[2]} (before the in-place layer behind it)" if "@" in value else value
+    say(f"layer {place}{shown} of {model.net.name}; {len(sizes)} octaves to {picture.shape[1]} x {picture.shape[0]}")
     if len(sizes) < octaves:
         say(f"{octaves - len(sizes)} of {octaves} octaves would be too small for the network and are left out")
     with progress() as bar:
         task = bar.add_task("dreaming", total=len(sizes) * iterations)
-        done = run(model, picture, settings, pick_device(device), lambda: bar.advance(task))
+        done = run(model, picture, settings, chosen, lambda: bar.advance(task))
     save_image(path, done.picture, provenance(model, image, settings))
     if as_json:
         objectives = [vars(octave) for octave in done.octaves]
