@@ -20,14 +20,6 @@ _PASSING = ("MaxPool", "Concat", "Identity")  # what works on quantised numbers 
 
 
 @dataclass(frozen=True)
-class Quantised:
-    """A quantised model and the names of the layers in it that compute quantised."""
-
-    model: onnx.ModelProto
-    layers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Type:
     """A type to quantise to: its greatest number, and onnx's number of it."""
 
@@ -59,7 +51,9 @@ def calibrated_tensors(model: onnx.ModelProto, layers: Collection[str]) -> list[
     return sorted(_groups(model, layers))
 
 
-def quantise(model: onnx.ModelProto, kind: str, ranges: Mapping[str, float], layers: Collection[str]) -> Quantised:
+def quantise(
+    model: onnx.ModelProto, kind: str, ranges: Mapping[str, float], layers: Collection[str]
+) -> onnx.ModelProto:
     """Lay Q/DQ pairs around layers.
 
     Args:
@@ -94,7 +88,7 @@ def quantise(model: onnx.ModelProto, kind: str, ranges: Mapping[str, float], lay
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    return Quantised(made, tuple(name for name in layers))
+    return made
 
 
 def _groups(model: onnx.ModelProto, layers: Collection[str]) -> dict[str, str]:

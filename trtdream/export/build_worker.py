@@ -1,0 +1,178 @@
+"""Parse an ONNX file and build an engine, in a process of its own: what dies here takes nobody along.
+
+    python -m trtdream.export.build_worker JOB.json
+
+The job is `trtdream.export.build.Job`. Lines on stdout are JSON: {"phase", "step", "steps"} while it goes on, then one
+{"layer_types", "size"} or {"error"}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trtdream.export.build import Job
+from trtdream.runtime.cuda import ask_cuda
+from trtdream.runtime.tensorrt import Library
+
+_GIB = 2**30
+
+
+def build(job: Job) -> dict[str, Any]:
+    """Write the engine; gives its layers' types.
+
+    Raises:
+        ValueError: the parser refuses the graph, or no engine comes of it.
+    """
+    library = Library(job.library)
+    trt = library.module
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    network = builder.create_network(library.network_flags())
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(job.onnx):
+        faults = [parser.get_error(index) for index in range(parser.num_errors)]
+        raise ValueError("; ".join(f"node {f.node()}: {' '.join(f.desc().split())}" for f in faults[:3]))
+    config = _configure(library, builder, network, job)
+    with _timing_cache(library, config, job):
+        plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ValueError("no engine came of it; the lines above say why")
+    content = bytes(plan)
+    Path(job.engine).write_bytes(content)
+    gpus = ask_cuda().gpus
+    types = _inspected(library, logger, content) if gpus and job.inspect else _parsed(network)
+    return {"layer_types": types, "size": len(content)}
+
+
+def _configure(library: Library, builder: Any, network: Any, job: Job) -> Any:
+    trt = library.module
+    config = builder.create_builder_config()
+    for flag in library.builder_flags(job.precision):
+        config.set_flag(flag)
+    (config.set_flag if job.precision == "tf32" else config.clear_flag)(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector tells no types without it
+    if job.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(job.workspace * _GIB))
+    if job.level is not None:
+        config.builder_optimization_level = job.level
+    if job.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if job.hardware_compatible:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if library.is_rtx and job.target is not None:
+        config.num_compute_capabilities = 1
+        name = f"SM{job.target.replace('.', '')}"
+        config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+    if any(-1 in tuple(network.get_input(i).shape) for i in range(network.num_inputs)):
+        profile = builder.create_optimization_profile()
+        for index in range(network.num_inputs):
+            tensor = network.get_input(index)
+            profile.set_shape(tensor.name, *job.shapes[tensor.name])
+        config.add_optimization_profile(profile)
+    if library.has_progress:
+        config.progress_monitor = _monitor(trt)
+    return config
+
+
+def _monitor(trt: Any) -> Any:
+    """An IProgressMonitor that prints a line a step; its class exists only with the library."""
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:  # noqa: ARG002
+            self.steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            _tell({"phase": phase_name, "step": step + 1, "steps": self.steps.get(phase_name, 0)})
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
+
+
+@contextlib.contextmanager
+def _timing_cache(library: Library, config: Any, job: Job) -> Iterator[None]:
+    """The cache of this GPU and version, read before and written after under a lock, what others added kept."""
+    if job.timing_cache is None or not library.has_timing_cache:
+        yield
+        return
+    path = Path(job.timing_cache)
+    known = path.read_bytes() if path.exists() else b""
+    cache = config.create_timing_cache(known)
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    yield
+    with locked(path):
+        others = path.read_bytes() if path.exists() else b""
+        if others != known:
+            cache.combine(config.create_timing_cache(others), ignore_mismatch=False)
+        temporary = path.with_name(f".{path.name}.{id(cache)}")
+        temporary.write_bytes(bytes(cache.serialize()))
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file of a path; others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _parsed(network: Any) -> dict[str, int]:
+    """Types of all layers' first outputs in the parsed network, shape arithmetic left out."""
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    types = Counter(str(layer.get_output(0).dtype).rpartition(".")[2] for layer in layers if layer.num_outputs)
+    return {name: count for name, count in sorted(types.items()) if name not in ("INT64", "BOOL", "INT32")}
+
+
+def _inspected(library: Library, logger: Any, plan: bytes) -> dict[str, int]:
+    """Types of the layers' outputs in the engine, by its inspector."""
+    engine = library.new_runtime(logger, ask_cuda().gpus).deserialize_cuda_engine(plan)
+    if engine is None:
+        raise ValueError("the engine that was built does not load here")
+    inspector = engine.create_engine_inspector()
+    found = json.loads(inspector.get_engine_information(library.module.LayerInformationFormat.JSON))
+    return count_types(found)
+
+
+def count_types(information: dict[str, Any]) -> dict[str, int]:
+    """How many layers put out each type; the inspector's JSON is {"Layers": [{"Outputs": [{"Format/Datatype": ..}]}]}."""
+    names = {"fp16": "HALF", "half": "HALF", "float16": "HALF", "bf16": "BF16", "bfloat16": "BF16", "int8": "INT8"}
+    names |= {"fp8": "FP8", "float8": "FP8", "fp32": "FLOAT", "float": "FLOAT", "float32": "FLOAT"}
+    types: Counter[str] = Counter()
+    for layer in information.get("Layers", []):
+        if not isinstance(layer, dict) or not layer.get("Outputs"):
+            continue
+        words = str(layer["Outputs"][0].get("Format/Datatype", "")).lower().replace(",", " ").split()
+        types.update(next(([names[word]] for word in words if word in names), []))
+    return dict(sorted(types.items()))
+
+
+def _tell(document: dict[str, Any]) -> None:
+    print(json.dumps(document), flush=True)
+
+
+def main() -> None:
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    try:
+        _tell(build(job))
+    except Exception as error:  # whatever it is, the parent tells it in one line
+        _tell({"error": f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"})
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
