@@ -149,7 +149,7 @@ def _inspected(library: Library, logger: Any, plan: bytes) -> dict[str, int]:
 
 
 def count_types(information: dict[str, Any]) -> dict[str, int]:
-    """How many layers put out each type; the inspector's JSON is {"Layers": [{"Outputs": [{"Format/Datatype": ..}]}]}."""
+    """How many layers put out each type; the inspector's JSON is {"Layers": [{"Outputs": [{"Format/Datatype"}]}]}."""
     names = {"fp16": "HALF", "half": "HALF", "float16": "HALF", "bf16": "BF16", "bfloat16": "BF16", "int8": "INT8"}
     names |= {"fp8": "FP8", "float8": "FP8", "fp32": "FLOAT", "float": "FLOAT", "float32": "FLOAT"}
     types: Counter[str] = Counter()

@@ -1,0 +1,125 @@
+"""The folder of exported files: what is in it, and the fastest of it for a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trtdream.console import say
+from trtdream.errors import InputRefused, TrtdreamError, UsageError
+from trtdream.export.front import IMAGES
+from trtdream.export.onnx_net import GraphOptions, onnx_from_model
+from trtdream.export.sizes import Batch
+from trtdream.runtime.cuda import ask_cuda
+from trtdream.runtime.engine_trust import misfit
+from trtdream.runtime.manifest import Manifest, check_file, manifest_path, read_manifest
+from trtdream.runtime.model import Model
+from trtdream.runtime.runner import Runner
+
+ENGINES = Path("engines")
+"""Where exports lie, in the folder the command runs in."""
+
+_FASTEST_FIRST = ("int8", "fp8", "fp16", "bf16", "tf32", "fp32")
+
+
+def list_engines(folder: Path = ENGINES) -> list[Manifest]:
+    """The manifests of a folder, by name; one that cannot be read is said and left out."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(read_manifest(path))
+        except (InputRefused, UsageError) as error:
+            say(f"{error}")
+    return found
+
+
+def find_engine(name: str, folder: Path = ENGINES) -> tuple[Path, Manifest]:
+    """An exported file by its path, its name in the folder, or a part of it that only one has.
+
+    Raises:
+        UsageError: none or several.
+    """
+    direct = Path(name)
+    if direct.is_file():
+        return direct.parent, read_manifest(direct)
+    matching = [one for one in list_engines(folder) if name in one.file]
+    exact = [one for one in matching if name in (one.file, one.file.rpartition(".")[0])]
+    if len(exact or matching) != 1:
+        names = ", ".join(one.file for one in matching) or "`trtdream engines ls` shows what there is"
+        raise UsageError(f"{name}: {'several are' if matching else 'nothing in engines/ is'} called so: {names}")
+    return folder, (exact or matching)[0]
+
+
+def fastest_runner(
+    model: Model, folder: Path = ENGINES, device: str = "auto", precision: str | None = None
+) -> tuple[Runner, str]:
+    """What classifies fastest here: an engine of this network and these weights, else ONNX Runtime, else torch.
+
+    Of ONNX files, float ones of the same weights are not looked for: the graph is written from the network in a
+    moment, with the LRN that CPUs are fast at. A lower precision is used only from a verified file, and only if it is
+    an engine or asked for by name.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        precision: only files of this precision, as `int8`.
+
+    Returns:
+        The runner, whose input is the network's blob, and the name of its output of probabilities (or of its only
+        output).
+
+    Raises:
+        UsageError: no verified file of the precision asked for.
+    """
+    fitting = [one for one in list_engines(folder) if _is_of(one, model) and precision in (None, one.precision)]
+    fitting.sort(key=lambda one: _FASTEST_FIRST.index(one.precision))
+    gpus = ask_cuda().gpus if device != "cpu" else ()
+    for one in fitting:
+        if one.is_engine and gpus and not (fault := misfit(one, gpus)):
+            from trtdream.runtime.runner_tensorrt import TensorRTRunner
+
+            return TensorRTRunner(folder / one.file), one.outputs[0]
+        if one.is_engine and gpus:
+            say(f"{one.file} is not used: {fault}; again: {one.command}")
+    if precision is not None:
+        return _from_file(folder, fitting, precision)
+    return _from_network(model, "cuda" if gpus and device != "cpu" else "cpu")
+
+
+def _is_of(one: Manifest, model: Model) -> bool:
+    same = one.network == model.net.name and one.weights_sha256 == model.weights.sha256
+    value = model.probabilities()[0]
+    return same and one.passed and IMAGES not in one.inputs and one.outputs in ((value,), ("prob",))
+
+
+def _from_file(folder: Path, fitting: list[Manifest], precision: str) -> tuple[Runner, str]:
+    from trtdream.runtime.runner_onnx import OnnxRunner
+
+    for one in fitting:
+        if not one.is_engine:
+            check_file(folder / one.file, one)
+            return OnnxRunner(folder / one.file), one.outputs[0]
+    raise UsageError(f"no verified {precision} export of this network in {folder}: trtdream export --{precision} first")
+
+
+def _from_network(model: Model, device: str) -> tuple[Runner, str]:
+    try:
+        from trtdream.runtime.runner_onnx import OnnxRunner
+
+        graph = onnx_from_model(model, GraphOptions(Batch(1, 8, 64), lrn_as_convolution=True))
+        runner = OnnxRunner(graph, device)
+        return runner, runner.outputs[0]
+    except (ImportError, TrtdreamError) as error:
+        from trtdream.runtime.runner_torch import TorchRunner
+
+        say(f"torch classifies, ONNX Runtime does not: {error}")
+        torch_runner = TorchRunner(model, device=device)
+        return torch_runner, torch_runner.outputs[0]
+
+
+def remove(folder: Path, manifest: Manifest) -> list[Path]:
+    """Delete an exported file, its manifest and what lies beside it for it alone; gives what was deleted."""
+    file = folder / manifest.file
+    beside = [file.with_name(f"{file.name}.data"), file.with_name(f"{file.stem}.mean.npy")]
+    gone = [path for path in (file, *(beside if not manifest.is_engine else []), manifest_path(file)) if path.exists()]
+    for path in gone:
+        path.unlink()
+    return gone
