@@ -12,7 +12,7 @@ from trtdream.caffe.prototxt import net_from_text
 from trtdream.export.onnx_net import GraphOptions
 from trtdream.export.sizes import Batch
 from trtdream.net.graph import connect
-from trtdream.net.kind import Phase, Shape
+from trtdream.net.kind import Phase, Shape, Weight
 from trtdream.net.net import Net
 from trtdream.net.shapes import infer_shapes
 from trtdream.net.torch_module import TorchNet
@@ -36,14 +36,17 @@ def random_model(text: str, name: str = "test", seed: int = 0) -> Model:
     net = net_from_text(text, name)
     random = np.random.default_rng(seed)
     weights = {
-        layer.step.layer.name: tuple(
-            (np.abs if not weight.learned else np.asarray)(random.standard_normal(weight.shape, np.float32))
-            for weight in layer.weights
-        )
+        layer.step.layer.name: tuple(_random(random, weight) for weight in layer.weights)
         for layer in infer_shapes(connect(net.for_phase(Phase.TEST)))
         if layer.weights
     }
     return model_of(net, weights)
+
+
+def _random(random: np.random.Generator, weight: Weight) -> np.ndarray:
+    """Normal numbers, divided so that sums keep their size; magnitudes for a BatchNorm's statistics."""
+    values = random.standard_normal(weight.shape, np.float32) / np.float32(np.prod(weight.shape[1:]) ** 0.5)
+    return np.asarray(values if weight.learned else np.abs(values), np.float32)
 
 
 def run_onnx(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -57,7 +60,7 @@ def run_onnx(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> dict[s
 
 
 def run_torch(model: Model, inputs: Mapping[str, np.ndarray], until: Sequence[str]) -> dict[str, np.ndarray]:
-    module = TorchNet(model.net, inputs={name: value.shape for name, value in inputs.items()})
+    module = TorchNet(model.net, inputs={name: value.shape for name, value in inputs.items()}, until=until)
     module.load(model.weights.layers, "test")
     with torch.inference_mode():
         found = module({name: torch.from_numpy(value) for name, value in inputs.items()}, until)

@@ -38,7 +38,7 @@ def build(job: Job) -> dict[str, Any]:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(job.onnx):
         faults = [parser.get_error(index) for index in range(parser.num_errors)]
-        raise ValueError("; ".join(f"node {f.node()}: {' '.join(f.desc().split())}" for f in faults[:3]))
+        raise ValueError("; ".join(_fault(fault) for fault in faults[:3]))
     config = _configure(library, builder, network, job)
     with _timing_cache(library, config, job):
         plan = builder.build_serialized_network(network, config)
@@ -49,6 +49,12 @@ def build(job: Job) -> dict[str, Any]:
     gpus = ask_cuda().gpus
     types = _inspected(library, logger, content) if gpus and job.inspect else _parsed(network)
     return {"layer_types": types, "size": len(content)}
+
+
+def _fault(fault: Any) -> str:
+    """A parser's error in a line; TensorRT 8.6 has no node's name for it."""
+    named = f"{fault.node_operator()} {fault.node_name()!r}" if hasattr(fault, "node_operator") else fault.node()
+    return f"node {named}: {' '.join(fault.desc().split())}"
 
 
 def _configure(library: Library, builder: Any, network: Any, job: Job) -> Any:

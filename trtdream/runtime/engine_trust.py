@@ -22,8 +22,8 @@ def check_engine(engine: Path, gpus: tuple[Gpu, ...]) -> Manifest:
         raise UsageError(f"{engine}: no such file; `trtdream engines ls` lists what there is")
     if not manifest_path(engine).is_file():
         raise InputRefused(
-            f"{engine}: has no manifest, so nobody knows what it does; build it with `trtdream export`, or run it with "
-            "--trust if you made it"
+            f"{engine}: has no manifest, so nobody knows what it does; build it with `trtdream export` (one you made "
+            "yourself runs in Python with TensorRTRunner(path, trust=True))"
         )
     manifest = read_manifest(engine)
     if manifest.built is None:

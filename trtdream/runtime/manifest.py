@@ -33,9 +33,9 @@ class Manifest:
     """One exported file, ONNX or engine.
 
     sha256, onnx_sha256: of the file's and of the ONNX's content. batch: least, usual, greatest. inputs, output_shapes:
-    shapes as `Nx3x224x224`. preprocess: see Preprocess.to_dict. layer_types: how many layers' outputs have each type, by
-    TensorRT's inspector or, without a GPU, its parser. verification: see trtdream.export.agreement; passed says whether
-    all of it was good enough. command: what makes the file again.
+    shapes as `Nx3x224x224`. preprocess: see Preprocess.to_dict. layer_types: how many layers' outputs have each type,
+    by TensorRT's inspector or, without a GPU, its parser. verification: see trtdream.export.agreement; passed says
+    whether all of it was good enough. command: what makes the file again.
     """
 
     file: str
