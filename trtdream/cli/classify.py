@@ -20,10 +20,14 @@ def classify(
     top: Annotated[int, typer.Option("--top", min=1, help="How many classes to print.")] = 5,
     oversample: Annotated[bool, typer.Option("--oversample", help="Average over ten crops, as Caffe does.")] = False,
     device: DeviceOption = "auto",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="Use the verified export in engines/ of this precision, as int8.")
+    ] = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print the classes that a network sees in each picture, with their probabilities."""
+    from trtdream.export.engines import fastest_classifier
     from trtdream.runtime.classify import classify as see
     from trtdream.runtime.classify import load_pictures
     from trtdream.runtime.device import pick_device
@@ -35,7 +39,9 @@ def classify(
     model = open_model(net, weights, offline)
     if model.assumption:
         say(model.assumption)
-    seen = see(model, pictures, top, oversample, chosen)
+    classifier = fastest_classifier(model, device=chosen, precision=precision)
+    say(classifier.runner.description)
+    seen = see(model, pictures, top, oversample, classifier=classifier)
     if as_json:
         found = [
             {"file": str(path), "top": [vars(one) for one in each]} for path, each in zip(images, seen, strict=True)

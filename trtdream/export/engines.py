@@ -13,11 +13,13 @@ from trtdream.runtime.cuda import ask_cuda
 from trtdream.runtime.engine_trust import misfit
 from trtdream.runtime.manifest import Manifest, check_file, manifest_path, read_manifest
 from trtdream.runtime.model import Model
-from trtdream.runtime.runner import Runner
+from trtdream.runtime.runner import Classifier, Runner
+from trtdream.runtime.runner_onnx import OnnxRunner
 
 ENGINES = Path("engines")
 """Where exports lie, in the folder the command runs in."""
 
+_BATCH = 8
 _FASTEST_FIRST = ("int8", "fp8", "fp16", "bf16", "tf32", "fp32")
 
 
@@ -49,70 +51,69 @@ def find_engine(name: str, folder: Path = ENGINES) -> tuple[Path, Manifest]:
     return folder, (exact or matching)[0]
 
 
-def fastest_runner(
-    model: Model, folder: Path = ENGINES, device: str = "auto", precision: str | None = None
-) -> tuple[Runner, str]:
+def fastest_classifier(
+    model: Model, folder: Path = ENGINES, device: str = "cpu", precision: str | None = None
+) -> Classifier:
     """What classifies fastest here: an engine of this network and these weights, else ONNX Runtime, else torch.
 
-    Of ONNX files, float ones of the same weights are not looked for: the graph is written from the network in a
-    moment, with the LRN that CPUs are fast at. A lower precision is used only from a verified file, and only if it is
-    an engine or asked for by name.
+    For ONNX Runtime the graph is written from the network in a moment, with the LRN that CPUs are fast at. A file of
+    lower precision is used only if it is an engine, or if its precision is asked for.
 
     Args:
-        device: "auto", "cpu" or "cuda".
-        precision: only files of this precision, as `int8`.
-
-    Returns:
-        The runner, whose input is the network's blob, and the name of its output of probabilities (or of its only
-        output).
+        device: "cpu", "cuda" or "cuda:N"; engines run on the first GPU.
+        precision: only a verified file of this precision, as `int8`.
 
     Raises:
         UsageError: no verified file of the precision asked for.
+        InputRefused: the network is no classifier, or the file was changed.
     """
+    model.probabilities()
     fitting = [one for one in list_engines(folder) if _is_of(one, model) and precision in (None, one.precision)]
     fitting.sort(key=lambda one: _FASTEST_FIRST.index(one.precision))
-    gpus = ask_cuda().gpus if device != "cpu" else ()
+    if device.startswith("cuda") and (classifier := _from_engine(folder, fitting)):
+        return classifier
+    if precision is None:
+        return _from_network(model, device)
     for one in fitting:
-        if one.is_engine and gpus and not (fault := misfit(one, gpus)):
-            from trtdream.runtime.runner_tensorrt import TensorRTRunner
-
-            return TensorRTRunner(folder / one.file), one.outputs[0]
-        if one.is_engine and gpus:
-            say(f"{one.file} is not used: {fault}; again: {one.command}")
-    if precision is not None:
-        return _from_file(folder, fitting, precision)
-    return _from_network(model, "cuda" if gpus and device != "cpu" else "cpu")
+        if not one.is_engine:
+            check_file(folder / one.file, one)
+            return _classifier(OnnxRunner(folder / one.file), one)
+    raise UsageError(f"no verified {precision} export of this network in {folder}: trtdream export --{precision} first")
 
 
 def _is_of(one: Manifest, model: Model) -> bool:
     same = one.network == model.net.name and one.weights_sha256 == model.weights.sha256
-    value = model.probabilities()[0]
-    return same and one.passed and IMAGES not in one.inputs and one.outputs in ((value,), ("prob",))
+    return same and one.passed and IMAGES not in one.inputs and one.outputs in ((model.probabilities()[0],), ("prob",))
 
 
-def _from_file(folder: Path, fitting: list[Manifest], precision: str) -> tuple[Runner, str]:
-    from trtdream.runtime.runner_onnx import OnnxRunner
-
+def _from_engine(folder: Path, fitting: list[Manifest]) -> Classifier | None:
+    gpus = ask_cuda().gpus
     for one in fitting:
-        if not one.is_engine:
-            check_file(folder / one.file, one)
-            return OnnxRunner(folder / one.file), one.outputs[0]
-    raise UsageError(f"no verified {precision} export of this network in {folder}: trtdream export --{precision} first")
+        if one.is_engine and (fault := misfit(one, gpus)):
+            say(f"{one.file} is not used: {fault}; again: {one.command}")
+        elif one.is_engine:
+            from trtdream.runtime.runner_tensorrt import TensorRTRunner
+
+            return _classifier(TensorRTRunner(folder / one.file), one)
+    return None
 
 
-def _from_network(model: Model, device: str) -> tuple[Runner, str]:
+def _classifier(runner: Runner, one: Manifest) -> Classifier:
+    least, usual, greatest = one.batch
+    return Classifier(runner, one.outputs[0], usual, fixed=least == greatest)
+
+
+def _from_network(model: Model, device: str) -> Classifier:
+    runner: Runner
     try:
-        from trtdream.runtime.runner_onnx import OnnxRunner
-
-        graph = onnx_from_model(model, GraphOptions(Batch(1, 8, 64), lrn_as_convolution=True))
-        runner = OnnxRunner(graph, device)
-        return runner, runner.outputs[0]
-    except (ImportError, TrtdreamError) as error:
+        graph = onnx_from_model(model, GraphOptions(Batch(1, _BATCH, _BATCH), lrn_as_convolution=True))
+        runner = OnnxRunner(graph, device.partition(":")[0])
+    except TrtdreamError as error:
         from trtdream.runtime.runner_torch import TorchRunner
 
         say(f"torch classifies, ONNX Runtime does not: {error}")
-        torch_runner = TorchRunner(model, device=device)
-        return torch_runner, torch_runner.outputs[0]
+        runner = TorchRunner(model, device=device)
+    return Classifier(runner, runner.outputs[0], _BATCH)
 
 
 def remove(folder: Path, manifest: Manifest) -> list[Path]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from trtdream import __version__
@@ -202,28 +201,25 @@ def job_for(engine: EngineRequest, source: Path, target: Path, made: Manifest) -
 
 
 def measure(
-    model: Model, runner: Runner, samples: Samples, outputs: Sequence[str], batch: int, front: bool
+    model: Model, runner: Runner, samples: Samples, outputs: Sequence[str], batch: int, front: bool, fixed: bool
 ) -> Agreement:
-    """A runner held against the network's torch form on the same inputs."""
+    """A runner held against the network's torch form on the same inputs.
+
+    Args:
+        batch: how many are run at a time. front: whether the runner takes pictures. fixed: whole batches only.
+    """
     with TorchRunner(model, _values(model, outputs)) as reference:
         wanted = run_in_batches(reference, samples.blobs, batch)
     inputs = samples.pictures if front else samples.blobs
     assert inputs is not None
     with runner as run:
-        found = run_in_batches(run, _filled(inputs, batch), batch)
-        cut = {name: value[: len(inputs)] for name, value in found.items()}
-        return agreement(run.description, samples.what, wanted, cut)
-
-
-def _filled(inputs: np.ndarray, batch: int) -> np.ndarray:
-    """The inputs, the last one repeated until whole batches can be run."""
-    lacking = -len(inputs) % batch
-    return np.concatenate([inputs, np.repeat(inputs[-1:], lacking, 0)])
+        found = run_in_batches(run, inputs, batch, fixed)
+        return agreement(run.description, samples.what, wanted, found)
 
 
 def _verified(model: Model, request: Request, manifest: Manifest, samples: Samples, runner: Runner) -> Manifest:
     batch, front = request.graph.batch, IMAGES in manifest.inputs
-    found = measure(model, runner, samples, manifest.outputs, batch.usual, front)
+    found = measure(model, runner, samples, manifest.outputs, batch.usual, front, not batch.dynamic)
     tried = replace(manifest, verification=(asdict(found),))
     try:
         check_agreement(found, request.precision)

@@ -11,6 +11,7 @@ import numpy as np
 
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.net.shapes import infer_shapes
+from trtdream.runtime.classify import for_picture
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
 from trtdream.runtime.pictures import find_pictures
@@ -34,7 +35,7 @@ class Samples:
 
 
 def load_samples(model: Model, paths: Sequence[Path], root: Path | None, what: str) -> Samples:
-    """The centre crops of pictures in files, folders and lists.
+    """Pictures in files, folders and lists, prepared as `trtdream classify` does.
 
     Raises:
         UsageError: no picture there.
@@ -50,8 +51,9 @@ def load_samples(model: Model, paths: Sequence[Path], root: Path | None, what: s
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise InputRefused(f"{len(faults)} of {len(named)} pictures are unfit: {'; '.join(faults[:5])}{more}")
-    blobs = np.stack([preprocess(image, model.pictures) for image in images])
-    pixels = np.stack([preprocess(image, _plain(model.pictures)) for image in images])
+    specs = [for_picture(model.pictures, image) for image in images]
+    blobs = np.stack([preprocess(image, spec) for image, spec in zip(images, specs, strict=True)])
+    pixels = np.stack([preprocess(image, _plain(spec)) for image, spec in zip(images, specs, strict=True)])
     return Samples(blobs, _to_bytes(pixels), f"{len(images)} {what}")
 
 

@@ -44,7 +44,9 @@ def verify_file(model: Model, folder: Path, manifest: Manifest, samples: Samples
         runner = TorchRunner(model, _known(model, manifest.outputs), float_type="bfloat16")
     else:
         runner = OnnxRunner(path)
-    found = measure(model, runner, samples, manifest.outputs, manifest.batch[1], IMAGES in manifest.inputs)
+    least, usual, greatest = manifest.batch
+    front = IMAGES in manifest.inputs
+    found = measure(model, runner, samples, manifest.outputs, usual, front, fixed=least == greatest)
     try:
         check_agreement(found, Precision(manifest.precision))
     except VerificationFailed:

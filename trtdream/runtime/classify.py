@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from trtdream.errors import InputRefused
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
 from trtdream.runtime.preprocess import Preprocess, preprocess, ten_crops
+from trtdream.runtime.runner import Classifier, run_in_batches
 from trtdream.runtime.topk import top_k
 
 _BATCH = 10
@@ -28,7 +28,12 @@ class Seen:
 
 
 def classify(
-    model: Model, pictures: Sequence[np.ndarray], top: int = 5, oversample: bool = False, device: str = "cpu"
+    model: Model,
+    pictures: Sequence[np.ndarray],
+    top: int = 5,
+    oversample: bool = False,
+    device: str = "cpu",
+    classifier: Classifier | None = None,
 ) -> list[list[Seen]]:
     """The `top` classes of each picture (H x W x 3 uint8 RGB), the surest first.
 
@@ -36,20 +41,21 @@ def classify(
     already is taken whole.
 
     Args:
+        device: where torch runs, which classifies if there is no `classifier`.
         oversample: average over ten crops, corners and centre and their mirror images, instead of the centre's.
 
     Raises:
         InputRefused: the network is no classifier or takes no pictures; a picture does not fit its mean image.
     """
     spec = model.pictures
-    crops = [ten_crops(p, spec) if oversample else preprocess(p, _for_picture(spec, p))[None] for p in pictures]
-    probabilities = _run(model, np.concatenate(crops), device)
+    crops = [ten_crops(p, spec) if oversample else preprocess(p, for_picture(spec, p))[None] for p in pictures]
+    probabilities = _run(model, np.concatenate(crops), classifier or _torch(model, device))
     each = probabilities.reshape(len(pictures), -1, probabilities.shape[1]).mean(1)
     return [[Seen(index, model.label(index), p) for index, p in top_k(row, top)] for row in each]
 
 
-def _for_picture(spec: Preprocess, picture: np.ndarray) -> Preprocess:
-    """Without squash and crop for a picture of the input's own size; of a mean image, the centre is left."""
+def for_picture(spec: Preprocess, picture: np.ndarray) -> Preprocess:
+    """The preprocessing, without squash and crop for a picture of the input's own size (then a mean image's centre)."""
     if picture.shape[:2] != spec.size:
         return spec
     mean = spec.mean
@@ -64,17 +70,18 @@ def load_pictures(paths: Sequence[Path]) -> list[np.ndarray]:
     return [load_image(path) for path in paths]
 
 
-def _run(model: Model, data: np.ndarray, device: str) -> np.ndarray:
+def _torch(model: Model, device: str) -> Classifier:
+    from trtdream.runtime.runner_torch import TorchRunner
+
+    runner = TorchRunner(model, device=device)
+    return Classifier(runner, runner.outputs[0], _BATCH)
+
+
+def _run(model: Model, data: np.ndarray, classifier: Classifier) -> np.ndarray:
     """Class probabilities, N x classes, of blobs N x C x H x W."""
-    value, scores = model.probabilities()
-    module = model.module([value], device=device)
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(data), _BATCH):
-            batch = torch.from_numpy(data[start : start + _BATCH]).to(device, memory_format=torch.channels_last)
-            out = module(batch, [value])[value].flatten(1)
-            found.append((out.softmax(1) if scores else out).float().cpu().numpy())
-    probabilities = np.concatenate(found)
+    with classifier.runner as run:
+        found = run_in_batches(run, data, classifier.batch, classifier.fixed)[classifier.output]
+    probabilities = found.reshape(len(data), -1)
     if not np.isfinite(probabilities).all():
         raise InputRefused(f"{model.weights.origin}: gives probabilities that are no numbers: the weights are damaged")
     return probabilities

@@ -11,6 +11,7 @@ needed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,7 +62,23 @@ def by_name(batch: Batch, inputs: Sequence[str]) -> dict[str, Array]:
     return dict(batch)
 
 
-def run_in_batches(run: Runner, data: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """All outputs for N x C x H x W inputs, run `size` at a time."""
-    parts = [run(data[start : start + size]) for start in range(0, len(data), size)]
-    return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in run.outputs}
+def run_in_batches(run: Runner, data: np.ndarray, size: int, fixed: bool = False) -> dict[str, np.ndarray]:
+    """All outputs for N x ... inputs, run `size` at a time.
+
+    Args:
+        fixed: the runner takes whole batches only; the last one is filled up with repetitions.
+    """
+    lacking = -len(data) % size if fixed else 0
+    filled = np.concatenate([data, np.repeat(data[-1:], lacking, 0)]) if lacking else data
+    parts = [run(filled[start : start + size]) for start in range(0, len(filled), size)]
+    return {name: np.concatenate([np.asarray(part[name]) for part in parts])[: len(data)] for name in run.outputs}
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A runner of class probabilities: the output that holds them, and how many pictures to run at a time."""
+
+    runner: Runner
+    output: str
+    batch: int
+    fixed: bool = False
