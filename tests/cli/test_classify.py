@@ -115,3 +115,23 @@ def test_bad_weights(shared: Path, truth: Path, tmp_path: Path) -> None:
 def _nothing_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TRTDREAM_WEIGHTS", raising=False)
     monkeypatch.setenv("TRTDREAM_HOME", str(tmp_path))
+
+
+def test_a_list_with_labels(shared: Path, real: tuple[object, ...]) -> None:
+    """Top-1 and top-5 are real Caffe's, the figures of the 250 photographs above."""
+    mini = shared / "imagenette-mini"
+    ran = run("classify", mini / "val_ilsvrc12.txt", "--root", mini / "val", *real, "--json")
+    told = ran.document["accuracy"]
+    assert told["pictures"] == 250
+    assert told["top1"] == pytest.approx(0.672, abs=0.01) and told["top5"] == pytest.approx(0.908, abs=0.01)
+    assert len(told["confusions"]) == 5
+    assert "ONNX Runtime" in ran.err and "pictures/s" in ran.err
+
+
+def test_csv(shared: Path, real: tuple[object, ...]) -> None:
+    ran = run("classify", shared / "images/caffe_bsd", *real, "--csv", "--top", "2")
+    lines = ran.out.splitlines()
+    assert lines[0] == "file,rank,index,probability,class"
+    assert len(lines) == 1 + 2 * len(list((shared / "images/caffe_bsd").glob("*.jpg")))
+    assert "cat.jpg,1,28" in ran.out
+    refused(run("classify", "a.jpg", "--csv", "--json"), 2, "one or the other")

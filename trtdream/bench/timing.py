@@ -18,6 +18,7 @@ class Timing:
 
     median_ms: float
     least_ms: float
+    p99_ms: float
     spread: float
     runs: int
     warm_up: int
@@ -43,4 +44,5 @@ def measure(work: Callable[[], object], runs: int = 30, warm_up: int = 5, finish
         milliseconds.append((time.perf_counter() - start) * 1e3)
     quartiles = statistics.quantiles(milliseconds, n=4)
     median = statistics.median(milliseconds)
-    return Timing(median, min(milliseconds), (quartiles[2] - quartiles[0]) / median, runs, warm_up)
+    p99 = statistics.quantiles(milliseconds, n=100, method="inclusive")[98]
+    return Timing(median, min(milliseconds), p99, (quartiles[2] - quartiles[0]) / median, runs, warm_up)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trtdream.cli import app
 from trtdream.cli.options import DeviceOption, JsonOption, NetOption, OfflineOption, WeightsOption
 from trtdream.console import print_json, results, say, table
+from trtdream.errors import UsageError
+
+if TYPE_CHECKING:
+    from trtdream.runtime.accuracy import Accuracy
+    from trtdream.runtime.classify import Seen
+    from trtdream.runtime.model import Model
+    from trtdream.runtime.pictures import Named
 
 
 @app.command()
 def classify(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, folders, lists (`PATH [LABEL]` a line).")
+    ],
     net: NetOption = None,
     weights: WeightsOption = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many classes to print.")] = 5,
@@ -23,34 +36,62 @@ def classify(
     precision: Annotated[
         str | None, typer.Option("--precision", help="Use the verified export in engines/ of this precision, as int8.")
     ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Print the classes that a network sees in each picture, with their probabilities."""
     from trtdream.export.engines import fastest_classifier
-    from trtdream.runtime.classify import classify as see
-    from trtdream.runtime.classify import load_pictures
+    from trtdream.runtime.accuracy import accuracy
+    from trtdream.runtime.classify import classify_files
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.model import as_document
     from trtdream.runtime.open_model import open_model
+    from trtdream.runtime.pictures import find_pictures
 
+    if as_json and as_csv:
+        raise UsageError("--json --csv: one or the other")
     chosen = pick_device(device)
-    pictures = load_pictures(images)
+    named = find_pictures(images, root)
     model = open_model(net, weights, offline)
     if model.assumption:
         say(model.assumption)
     classifier = fastest_classifier(model, device=chosen, precision=precision)
-    say(classifier.runner.description)
-    seen = see(model, pictures, top, oversample, classifier=classifier)
+    started = time.perf_counter()
+    seen = classify_files(model, [one.path for one in named], max(top, 5), oversample, classifier)
+    seconds = time.perf_counter() - started
+    rate = f", {len(named) / seconds:.0f} pictures/s with decoding" if len(named) > 1 else ""
+    say(f"{classifier.runner.description}{rate}")
+    right = accuracy([[one.index for one in each] for each in seen], [one.label for one in named])
+    shown = [each[:top] for each in seen]
     if as_json:
-        found = [
-            {"file": str(path), "top": [vars(one) for one in each]} for path, each in zip(images, seen, strict=True)
-        ]
-        print_json(as_document(model, images=found))
-        return
+        pairs = zip(named, shown, strict=True)
+        found = [{"file": str(one.path), "top": [vars(other) for other in each]} for one, each in pairs]
+        results_of = {"images": found} | ({"accuracy": vars(right)} if right else {})
+        print_json(as_document(model, **results_of))
+    elif as_csv:
+        _print_csv(named, shown)
+    else:
+        _print_table(model, named, shown, right)
+
+
+def _print_csv(named: Sequence[Named], seen: Sequence[Sequence[Seen]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["file", "rank", "index", "probability", "class"])
+    for one, each in zip(named, seen, strict=True):
+        for rank, other in enumerate(each, 1):
+            writer.writerow([one.path, rank, other.index, f"{other.probability:.6f}", other.label])
+
+
+def _print_table(model: Model, named: Sequence[Named], seen: Sequence[Sequence[Seen]], right: Accuracy | None) -> None:
     listed = table("picture", "probability", "class", right=("probability",))
-    for path, each in zip(images, seen, strict=True):
-        for rank, one in enumerate(each):
-            listed.add_row("" if rank else path.name, f"{one.probability:.4f}", one.label)
+    for one, each in zip(named, seen, strict=True):
+        for rank, other in enumerate(each):
+            listed.add_row("" if rank else one.path.name, f"{other.probability:.4f}", other.label)
     results.print(listed)
+    if right:
+        results.print(f"top-1 {right.top1:.1%}, top-5 {right.top5:.1%} of {right.pictures} labelled pictures")
+        for label, taken_for, count in right.confusions:
+            results.print(f"  {count} x {model.label(label)} taken for {model.label(taken_for)}", markup=False)
     results.print(model.line, markup=False)

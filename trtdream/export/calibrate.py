@@ -44,10 +44,11 @@ def ranges(model: onnx.ModelProto, layers: Sequence[str], inputs: np.ndarray) ->
     found = {name: float(np.abs(inputs).max()) for name in wanted if name in given}
     with OnnxRunner(watched) as run, progress() as bar:
         task = bar.add_task("calibrating", total=len(inputs))
-        for start in range(0, len(inputs), _BATCH):
-            batch = inputs[start : start + _BATCH]
-            for name, value in run(batch).items():
-                found[name] = max(found.get(name, 0.0), float(np.abs(np.asarray(value)).max()))
+        size, fixed = _batch_of(model)
+        for start in range(0, len(inputs), size):
+            batch = inputs[start : start + size]
+            for name, value in run_in_batches(run, batch, size, fixed).items():
+                found[name] = max(found.get(name, 0.0), float(np.abs(value).max()))
             bar.advance(task, len(batch))
     return found
 
@@ -57,12 +58,19 @@ def sensitivity(model: onnx.ModelProto, kind: str, inputs: np.ndarray) -> list[S
     layers = quantisable(model)
     found = ranges(model, layers, inputs)
     few = inputs[:_SENSITIVITY_IMAGES]
+    size, fixed = _batch_of(model)
     with OnnxRunner(model) as run:
-        wanted = run_in_batches(run, few, _BATCH)
+        wanted = run_in_batches(run, few, size, fixed)
     table = []
     with progress() as bar:
         for layer in bar.track(layers, description="sensitivity"):
             with OnnxRunner(quantise(model, kind, found, [layer])) as run:
-                measured = agreement(layer, "", wanted, run_in_batches(run, few, _BATCH))
+                measured = agreement(layer, "", wanted, run_in_batches(run, few, size, fixed))
             table.append(Sensitivity(layer, measured.cosine, measured.relative_error))
     return sorted(table, key=lambda one: one.cosine)
+
+
+def _batch_of(model: onnx.ModelProto) -> tuple[int, bool]:
+    """How many inputs to run at a time, and whether the model takes no other number."""
+    first = model.graph.input[0].type.tensor_type.shape.dim[0]
+    return (first.dim_value, True) if first.dim_value else (_BATCH, False)

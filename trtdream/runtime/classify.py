@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trtdream.console import progress
 from trtdream.errors import InputRefused
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
@@ -16,6 +17,7 @@ from trtdream.runtime.runner import Classifier, run_in_batches
 from trtdream.runtime.topk import top_k
 
 _BATCH = 10
+_IN_MEMORY = 64  # pictures
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,35 @@ def classify(
     Raises:
         InputRefused: the network is no classifier or takes no pictures; a picture does not fit its mean image.
     """
+    chosen = classifier or _torch(model, device)
+    with chosen.runner:
+        return _see(model, pictures, top, oversample, chosen)
+
+
+def classify_files(
+    model: Model, paths: Sequence[Path], top: int, oversample: bool, classifier: Classifier
+) -> list[list[Seen]]:
+    """The same for pictures in files, of which only a few are in memory at a time.
+
+    Raises:
+        UsageError, InputRefused: see `load_image`, and `classify`.
+    """
+    seen: list[list[Seen]] = []
+    with classifier.runner, progress() as bar:
+        task = bar.add_task("classifying", total=len(paths))
+        for start in range(0, len(paths), _IN_MEMORY):
+            pictures = load_pictures(paths[start : start + _IN_MEMORY])
+            seen += _see(model, pictures, top, oversample, classifier)
+            bar.advance(task, len(pictures))
+    return seen
+
+
+def _see(
+    model: Model, pictures: Sequence[np.ndarray], top: int, oversample: bool, classifier: Classifier
+) -> list[list[Seen]]:
     spec = model.pictures
     crops = [ten_crops(p, spec) if oversample else preprocess(p, for_picture(spec, p))[None] for p in pictures]
-    probabilities = _run(model, np.concatenate(crops), classifier or _torch(model, device))
+    probabilities = _run(model, np.concatenate(crops), classifier)
     each = probabilities.reshape(len(pictures), -1, probabilities.shape[1]).mean(1)
     return [[Seen(index, model.label(index), p) for index, p in top_k(row, top)] for row in each]
 
@@ -79,8 +107,7 @@ def _torch(model: Model, device: str) -> Classifier:
 
 def _run(model: Model, data: np.ndarray, classifier: Classifier) -> np.ndarray:
     """Class probabilities, N x classes, of blobs N x C x H x W."""
-    with classifier.runner as run:
-        found = run_in_batches(run, data, classifier.batch, classifier.fixed)[classifier.output]
+    found = run_in_batches(classifier.runner, data, classifier.batch, classifier.fixed)[classifier.output]
     probabilities = found.reshape(len(data), -1)
     if not np.isfinite(probabilities).all():
         raise InputRefused(f"{model.weights.origin}: gives probabilities that are no numbers: the weights are damaged")
