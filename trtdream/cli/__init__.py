@@ -51,7 +51,7 @@ def main() -> None:
         sys.exit(TrtdreamError.exit_code)
 
 
-from trtdream.cli import doctor, fetch  # noqa: E402, F401  the commands register themselves on `app`
+from trtdream.cli import classify, convert, doctor, dream, features, fetch, import_, layers  # noqa: E402, F401  the commands register themselves on `app`
 from trtdream.cli.data import commands as _data  # noqa: E402
 
 app.add_typer(_data, name="data")
