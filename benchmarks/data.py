@@ -18,6 +18,7 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,24 @@ def benchmark(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     transform = Transform(size=SIZE, crop=227, mirror=True, mean_file=folder / "mean.npy")
     files = open_source(options.files, options.root) if options.files else draw_files(folder, options.images)
     pack(files, folder / "set", Packing(Transform(size=SIZE), max(options.threads), on_bad="skip"))
-    packed = open_source(folder / "set")
+    packed = folder / "set"
     rows = []
     for threads in options.threads:
         for batch in options.batch:
             feed = Feed(batch, seed=1, threads=threads, device=options.device, on_bad="skip", check_files=False)
             rows += [
                 row("files", files, transform, feed, options.runs),
-                row("packed, page cache", packed, transform, feed, options.runs),
-                {**row("packed, from disk", packed, transform, feed, options.runs, folder / "set"), "cold": True},
-                row("packed, on the device", packed, transform, Feed(**{**vars(feed), "cache": "gpu"}), options.runs),
+                row("packed, page cache", open_source(packed), transform, feed, options.runs),
+                row("packed, from disk", open_source(packed), transform, feed, options.runs, cold=True),
+                row(
+                    "packed, on the device",
+                    open_source(packed),
+                    transform,
+                    replace(feed, cache="gpu"),
+                    options.runs,
+                ),
             ]
-    waiting = share_waiting(packed, transform, feed, options.step)
+    waiting = share_waiting(open_source(packed), transform, feed, options.step)
     return {
         "machine": describe_machine(),
         "pictures": {"count": len(files), "files": "drawn, 256 x 256, quality 90" if not options.files else "own"},
@@ -100,11 +107,10 @@ def draw_files(folder: Path, count: int) -> Source:
     return open_source(folder / "list.txt")
 
 
-def row(
-    name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: Path | None = None
-) -> dict[str, Any]:
-    if cold is not None:
-        forget(cold)
+def row(name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: bool = False) -> dict[str, Any]:
+    if cold:
+        forget(source.origin)
+        source = open_source(source.origin)
     with Loader(source, transform, feed) as loader:
         timing = measure(lambda: next(loader), runs, 1 if cold else 5, finish=synchronise(feed.device))
     return {
@@ -134,12 +140,11 @@ def synchronise(device: str) -> Any:
 
 
 def forget(folder: Path) -> None:
-    """Ask the kernel to drop a folder's files from the page cache."""
+    """Ask the kernel to drop a folder's files from the page cache; pages that are mapped stay."""
     for path in folder.iterdir():
-        handle = os.open(path, os.O_RDONLY)
-        os.fdatasync(handle)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(handle)
+        with path.open("rb") as stream:
+            os.fdatasync(stream.fileno())
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 if __name__ == "__main__":

@@ -128,11 +128,21 @@ class Decoder:
 
 def _pipeline(geometry: Geometry, batch: int, threads: int, device: torch.device) -> Any:
     try:
-        from nvidia.dali import Pipeline, fn, types
+        from nvidia.dali import fn, pipeline_def, types
     except ImportError as error:
         raise TrtdreamError("decoding needs DALI: pip install nvidia-dali-cuda120") from error
     on_gpu = device.type == "cuda"
-    pipeline = Pipeline(
+
+    @pipeline_def(enable_conditionals=True)
+    def graph() -> Any:
+        encoded = fn.external_source(name="encoded", ndim=1, dtype=types.UINT8)
+        if on_gpu:
+            picture = fn.decoders.image(encoded, device="mixed", output_type=types.BGR, hw_decoder_load=HARDWARE_LOAD)
+        else:
+            picture = fn.decoders.image(encoded, device="cpu", output_type=types.BGR)
+        return _resized(geometry, picture, encoded)
+
+    pipeline = graph(
         batch_size=batch,
         num_threads=threads,
         device_id=(device.index or 0) if on_gpu else None,
@@ -140,13 +150,6 @@ def _pipeline(geometry: Geometry, batch: int, threads: int, device: torch.device
         exec_dynamic=True,
         exec_pipelined=False,  # else the first schedule_run wants two batches at once
     )
-    with pipeline:
-        encoded = fn.external_source(name="encoded", ndim=1, dtype=types.UINT8)
-        if on_gpu:
-            picture = fn.decoders.image(encoded, device="mixed", output_type=types.BGR, hw_decoder_load=HARDWARE_LOAD)
-        else:
-            picture = fn.decoders.image(encoded, device="cpu", output_type=types.BGR)
-        pipeline.set_outputs(_resized(geometry, picture, encoded))
     pipeline.build()
     return pipeline
 
@@ -160,7 +163,13 @@ def _resized(geometry: Geometry, picture: Any, encoded: Any) -> Any:
     if geometry.kind == "none":
         return picture
     if geometry.kind == "squash":
-        return fn.resize(picture, size=size, **bilinear)
+        shape = fn.peek_image_shape(encoded)
+        # DALI decides this for each sample. A resize to its own size changes nothing and costs more than decoding.
+        if (shape[0] == geometry.height) and (shape[1] == geometry.width):
+            squashed = picture
+        else:
+            squashed = fn.resize(picture, size=size, **bilinear)
+        return squashed
     window = fn.external_source(name="window", ndim=1, dtype=types.FLOAT)
     y, x, area, aspect = (window[i] for i in range(4))
     if geometry.kind == "short_side":
