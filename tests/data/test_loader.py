@@ -156,3 +156,47 @@ def test_grey_photographs_too(shared: Path) -> None:
             for pixels, index in zip(batch.data, batch.indices, strict=True):
                 wanted = np.asarray(Image.open(root / source.name(int(index))).convert("RGB"))[:, :, ::-1]
                 assert np.array_equal(pixels.numpy().transpose(1, 2, 0), wanted)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("cache", ["none", "gpu"])
+def test_a_device_gets_the_same_numbers(packed: Path, device: str, cache: str) -> None:
+    """From a packed set every device has the same bits, worked out here from the bytes; batches are used at once."""
+    source = open_source(packed)
+    feed = replace(FEED, device=device, cache=cache, shuffle=False, phase="TEST")
+    transform = replace(TRANSFORM, mirror=False, mean_value=(104.0, 117.0, 123.0))
+    with Loader(source, transform, feed) as loader:
+        sums = [(batch.data * 2).sum(dim=(1, 2, 3)).double().cpu() for batch in (next(loader) for _ in range(6))]
+        batch = next(loader)
+    assert batch.data.device.type == batch.label.device.type == device
+    mean = np.float32([104, 117, 123]).reshape(3, 1, 1)
+    crops = [source.content(i % 50)[0][:, 3:44, 3:44].astype(np.float32) - mean for i in range(56)]
+    assert np.array_equal(batch.data.cpu().numpy(), np.stack(crops[48:]))
+    wanted = [2 * crop.astype(np.float64).sum() for crop in crops[:48]]
+    assert np.allclose(torch.cat(sums).numpy(), wanted, rtol=1e-4, atol=1)
+
+
+@pytest.mark.gpu
+def test_files_decoded_on_a_gpu_are_near_those_of_the_cpu(photos: Path) -> None:
+    """Within two grey levels on average: its JPEG decoder is another."""
+    source = open_source(photos / "train.txt")
+    for one, other in zip(take(source, FEED, 7), take(source, replace(FEED, device="cuda"), 7), strict=True):
+        assert torch.equal(one.label, other.label.cpu())
+        assert (one.data - other.data.cpu()).abs().mean() < 2
+
+
+@pytest.mark.full
+def test_imagenette_mini_resumes_exactly(shared: Path) -> None:
+    """1,000 photographs, some grey: stops at the start, in the middle and at the end of an epoch; threads; ranks."""
+    root = shared / "imagenette-mini"
+    source = open_source(root / "train.txt", root / "train")
+    transform = Transform(crop=227, mirror=True, mean_file=shared / "ilsvrc12" / "imagenet_mean.binaryproto")
+    feed = Feed(100, seed=4)
+    straight = take(source, feed, 12, transform)
+    for stop, threads in ((0, 4), (5, 1), (9, 2), (10, 4)):
+        with Loader(source, transform, replace(feed, threads=threads)) as loader:
+            loader.load_state_dict({**loader.state_dict(), "position": 100 * stop})
+            assert all(same(next(loader), wanted) for wanted in straight[stop : stop + 2])
+    halves = [take(source, replace(feed, rank=rank, world_size=2), 3, transform) for rank in range(2)]
+    for one, two, wanted in zip(*halves, straight, strict=False):
+        assert torch.equal(torch.cat([one.data, two.data]), wanted.data)
