@@ -22,6 +22,7 @@ from trtdream.bench.timing import measure
 from trtdream.files import write_file
 from trtdream.net import zoo
 from trtdream.net.torch_module import TorchNet
+from trtdream.runtime.device import pick_device
 
 CAFFE_MS = {  # network, batch -> forward, forward + backward with force_backward
     ("googlenet", 1): (49.8, 109.7),
@@ -38,7 +39,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--runs", type=int, default=30)
     options = parser.parse_args()
-    rows = [time_network(name, batch, options.device, options.runs) for name, batch in CAFFE_MS]
+    device = pick_device(options.device)
+    rows = [time_network(name, batch, device, options.runs) for name, batch in CAFFE_MS]
     document = json.dumps({"machine": describe_machine(), "threads": torch.get_num_threads(), "rows": rows}, indent=2)
     print(document)
     if options.out:

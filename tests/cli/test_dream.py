@@ -33,7 +33,7 @@ def test_dream(picture: Path, tmp_path: Path) -> None:
     ran = run("dream", picture, "--layer", "68", "-o", out, "--octaves", "2", "--iterations", "8", "--json")
     assert ran.code == 0, ran.err
     assert "0068 inception_4c/output" in ran.err
-    assert ran.document["layer"] == "inception_4c/output"
+    assert ran.document["layers"] == [{"index": 68, "value": "inception_4c/output", "weight": 1.0}]
     dreamt, before = load_image(out), load_image(picture)
     assert dreamt.shape == before.shape
     assert 2 < np.abs(dreamt.astype(int) - before).mean() < 60
@@ -51,10 +51,26 @@ def test_same_seed_same_bytes(picture: Path, tmp_path: Path) -> None:
 
 def test_a_convolution_means_its_value_before_the_relu(picture: Path, tmp_path: Path) -> None:
     values = [
-        run("dream", picture, "--layer", layer, "-o", tmp_path / f"{i}.png", *QUICK, "--json").document["layer"]
+        run("dream", picture, "--layer", layer, "-o", tmp_path / f"{i}.png", *QUICK, "--json").document["layers"]
         for i, layer in enumerate(("12", "inception_3a/1x1", "inception_3a/relu_1x1"))
     ]
-    assert values == ["inception_3a/1x1@inception_3a/1x1", "inception_3a/1x1@inception_3a/1x1", "inception_3a/1x1"]
+    before, behind = "inception_3a/1x1@inception_3a/1x1", "inception_3a/1x1"
+    assert [value[0]["value"] for value in values] == [before, before, behind]
+
+
+def test_layers_channels_and_a_guide_change_the_dream(picture: Path, tmp_path: Path) -> None:
+    ways = (
+        (),
+        ("--layer", "68", "--layer", "inception_3b/output:0.5"),
+        ("--layer", "68", "--channel", "7", "--channel", "8"),
+        ("--layer", "inception_3b/output", "--guide", picture),
+    )
+    for index, way in enumerate(ways):
+        ran = run("dream", picture, "-o", tmp_path / f"{index}.png", *QUICK, *way)
+        assert ran.code == 0, ran.err
+    assert len({(tmp_path / f"{index}.png").read_bytes() for index in range(len(ways))}) == len(ways)
+    refused(run("dream", picture, "-o", tmp_path / "x.png", *ways[2], "--guide", picture), 2, "--guide")
+    refused(run("dream", picture, "-o", tmp_path / "x.png", "--channel", "512"), 2, "channel 512", "0 to 511")
 
 
 def test_octaves_too_small_are_left_out(picture: Path, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import torch
 
 from trtdream.caffe.prototxt import read_prototxt
 from trtdream.dream.ascent import Step, ascend
-from trtdream.dream.dream import Settings, dream
+from trtdream.dream.dream import Layer, Settings, dream
+from trtdream.dream.objectives import l2
 from trtdream.dream.octaves import octave_sizes, zoom
 from trtdream.net.torch_module import TorchNet
 from trtdream.runtime.image import load_image
@@ -26,7 +27,7 @@ def test_first_steps_are_caffes(truth: Path) -> None:
     module.load(load_weights(nets / "bvlc_googlenet_random_seed1234.caffemodel").layers, "truth")
     module.requires_grad_(False)
     mean = torch.from_numpy(NOTEBOOK_MEAN).reshape(1, 3, 1, 1)
-    step = Step("inception_4c/output", 1.5, -mean, 255 - mean)
+    step = Step(l2("inception_4c/output"), 1.5, -mean, 255 - mean)
     start = torch.from_numpy(np.load(nets / "googlenet_input.npy"))
     data = start
     for count, (right, down) in enumerate(told["jitters"][:2], start=1):
@@ -63,6 +64,6 @@ def test_bounds_hold(shared: Path) -> None:
     """No step leaves black and white: a huge one ends on them."""
     model = open_model("googlenet", shared / "models/bvlc_googlenet.caffemodel")
     picture = load_image(shared / "images/caffe_bsd/cat.jpg")[:120, :120]
-    done = dream(model, picture, Settings(layer="pool2/3x3_s2", octaves=1, iterations=2, step=900))
+    done = dream(model, picture, Settings((Layer("pool2/3x3_s2"),), octaves=1, iterations=2, step=900))
     assert done.picture.min() == 0
     assert done.picture.max() == 255
