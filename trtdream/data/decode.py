@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # The share of JPEGs given to a GPU's hardware decoder: DALI's own default, to be replaced by a measurement.
 HARDWARE_LOAD = 0.9
 
+HUGE = 100_000_000  # pixels of one picture: 300 MB decoded, and no photograph to train on
+
 
 class DecodeFailed(Exception):
     """Something in the batch is no image that DALI can decode; it does not reliably say which."""
@@ -65,8 +67,8 @@ def windows(transform: Transform, phase: Phase, seed: int, positions: np.ndarray
     return np.stack(drawn, axis=1).astype(np.float32)
 
 
-def has_header(content: np.ndarray) -> bool:
-    """Whether DALI can read the header of an image file's bytes (uint8). Microseconds; no pixel is decoded.
+def header_fault(content: np.ndarray) -> str | None:
+    """Why DALI cannot take an image file's bytes (uint8), by their header; None if it can. Takes microseconds.
 
     Ask before `Decoder.submit`: a header that it cannot read, in a batch of more than 16, crashes the process in DALI
     2.3 and 2.4 (its parsing threads go on with what the error has freed). The codec below DALI says no politely.
@@ -74,9 +76,13 @@ def has_header(content: np.ndarray) -> bool:
     from nvidia import nvimgcodec
 
     try:
-        return bool(nvimgcodec.CodeStream(content).height)
-    except RuntimeError:
-        return False
+        stream = nvimgcodec.CodeStream(content)
+        height, width, kind = stream.height, stream.width, np.dtype(stream.dtype)
+    except (RuntimeError, TypeError):  # TypeError: a kind of number that numpy, and DALI, has not
+        return "has no header of an image"
+    if height < 1 or width < 1 or kind.kind != "u":
+        return f"has a header of {width} x {height} pixels of {kind}"
+    return f"has {width} x {height} pixels, too many" if height * width > HUGE else None
 
 
 class Decoder:

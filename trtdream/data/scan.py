@@ -14,11 +14,11 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from trtdream.console import say
+from trtdream.data.decode import HUGE
 from trtdream.data.headers import SUFFIX_OF, broken, broken_bytes, broken_file, kind_of
 from trtdream.data.sources import Listing, Source
 from trtdream.errors import InputRefused
 
-HUGE = 100_000_000  # pixels: 300 MB decoded, for one sample
 _CHUNK = 512
 
 
