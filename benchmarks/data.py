@@ -85,6 +85,7 @@ def benchmark(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     waiting = share_waiting(open_source(packed), transform, feed, options.step)
     return {
         "machine": describe_machine(),
+        "load_average": [round(value, 1) for value in os.getloadavg()],  # above the cores: others were at work
         "pictures": {"count": len(files), "files": "drawn, 256 x 256, quality 90" if not options.files else "own"},
         "device": options.device,
         "rows": rows,
