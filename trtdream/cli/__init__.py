@@ -63,3 +63,6 @@ from trtdream.cli import (  # noqa: E402, F401  the commands register themselves
     import_,
     layers,
 )
+from trtdream.cli.data import commands as _data  # noqa: E402
+
+app.add_typer(_data, name="data")
