@@ -183,3 +183,12 @@ def test_a_full_disk_leaves_nothing_behind(here: Path) -> None:
     failed = subprocess.run(command, cwd=here, env=own, capture_output=True, text=True, timeout=300, check=False)
     assert failed.returncode == 1 and "cannot be written" in failed.stderr, failed.stderr
     assert list((here / "engines").iterdir()) == []
+
+
+def test_calibration_and_verification_pictures_are_disjoint(shared: Path, tmp_path: Path) -> None:
+    weights = str(shared / "models/bvlc_googlenet.caffemodel")
+    folder = str(shared / "images/jetson_mit")
+    one = str(shared / "images/jetson_mit/coral.jpg")
+    arguments = ["export", "googlenet", "--weights", weights, "--int8", "--calibration", folder, "--images", one]
+    refused = trtdream(tmp_path, *arguments)
+    assert refused.code == 2 and "1 pictures are in --calibration and in --images (coral.jpg" in refused.err

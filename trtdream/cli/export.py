@@ -141,8 +141,10 @@ def _samples(
     model: Model, calibration: list[Path] | None, images: list[Path] | None, root: Path | None
 ) -> tuple[Samples | None, Samples]:
     """Pictures to calibrate with, and others to verify on."""
-    from trtdream.export.samples import bundled_samples, load_samples, split_samples
+    from trtdream.export.samples import bundled_samples, check_disjoint, load_samples, split_samples
 
+    if calibration and images:
+        check_disjoint(calibration, images, root)
     calibrating = load_samples(model, calibration, root, "calibration pictures") if calibration else None
     if images:
         return calibrating, load_samples(model, images, root, "pictures")

@@ -34,20 +34,12 @@ def compile_foreign(
         TrtdreamError: no engine came of it.
         VerificationFailed: the engine computes something else than ONNX Runtime.
     """
-    graph = read_onnx(path)
-    try:
-        onnx.checker.check_model(str(path), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise InputRefused(f"{path}: onnx's checker refuses it: {' '.join(str(error).split())[:200]}") from error
+    graph = _checked(path)
     inputs = {info.name: _shape(path, info) for info in _inputs(graph)}
     stem = f"{path.stem}_own_b{batch}"
     target = folder / engine_name(stem, engine)
     refuse_overwrite(target, force)
-    copied = folder / f"{stem}.onnx"
-    for source, name in ((path, copied.name), *((path.parent / f, f) for f in external_files(graph))):
-        if (folder / name).resolve() != source.resolve():
-            with replacing(folder / name) as temporary:
-                shutil.copyfile(source, temporary)
+    copied = _copy(path, folder / f"{stem}.onnx", graph)
     manifest = Manifest(
         file=target.name,
         sha256="",
@@ -74,6 +66,25 @@ def compile_foreign(
         say(f"{target.name}: built for sm_{engine.capability.replace('.', '')}, not yet held against ONNX Runtime")
         return manifest
     return _verified(manifest, copied, folder)
+
+
+def _checked(path: Path) -> onnx.ModelProto:
+    graph = read_onnx(path)
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InputRefused(f"{path}: onnx's checker refuses it: {' '.join(str(error).split())[:200]}") from error
+    return graph
+
+
+def _copy(path: Path, target: Path, graph: onnx.ModelProto) -> Path:
+    """The file and its external data, beside the engine to be."""
+    pairs = [(path, target), *((path.parent / name, target.parent / name) for name in external_files(graph))]
+    for source, copy in pairs:
+        if copy.resolve() != source.resolve():
+            with replacing(copy) as temporary:
+                shutil.copyfile(source, temporary)
+    return target
 
 
 def _verified(manifest: Manifest, source: Path, folder: Path) -> Manifest:

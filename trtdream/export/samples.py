@@ -57,6 +57,17 @@ def load_samples(model: Model, paths: Sequence[Path], root: Path | None, what: s
     return Samples(blobs, _to_bytes(pixels), f"{len(images)} {what}")
 
 
+def check_disjoint(calibration: Sequence[Path], verification: Sequence[Path], root: Path | None) -> None:
+    """Raises UsageError if a picture is in both: an accuracy on calibration pictures says nothing."""
+    first, second = (
+        {one.path.resolve() for one in find_pictures(paths, root)} for paths in (calibration, verification)
+    )
+    if both := sorted(first & second):
+        raise UsageError(
+            f"{len(both)} pictures are in --calibration and in --images ({both[0].name} for one): verify on others"
+        )
+
+
 def bundled_samples(model: Model) -> Samples:
     """Ten crops of each of the photographs that come with the package; random numbers for a network that takes none."""
     if model.preprocess is None:
