@@ -51,7 +51,14 @@ def main() -> None:
         sys.exit(TrtdreamError.exit_code)
 
 
-from trtdream.cli import classify, convert, doctor, dream, features, fetch, import_, layers  # noqa: E402, F401  the commands register themselves on `app`
-from trtdream.cli.data import commands as _data  # noqa: E402
-
-app.add_typer(_data, name="data")
+from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
+    classify,  # noqa: F401
+    convert,  # noqa: F401
+    data,  # noqa: F401
+    doctor,  # noqa: F401
+    dream,  # noqa: F401
+    features,  # noqa: F401
+    fetch,  # noqa: F401
+    import_,  # noqa: F401
+    layers,  # noqa: F401
+)
