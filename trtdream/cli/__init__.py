@@ -52,13 +52,13 @@ def main() -> None:
 
 
 from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
-    classify,  # noqa: F401
-    convert,  # noqa: F401
-    data,  # noqa: F401
-    doctor,  # noqa: F401
-    dream,  # noqa: F401
-    features,  # noqa: F401
-    fetch,  # noqa: F401
-    import_,  # noqa: F401
-    layers,  # noqa: F401
+    classify,
+    convert,
+    data,
+    doctor,
+    dream,
+    features,
+    fetch,
+    import_,
+    layers,
 )
