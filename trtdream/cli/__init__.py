@@ -51,9 +51,10 @@ def main() -> None:
         sys.exit(TrtdreamError.exit_code)
 
 
-from trtdream.cli import (  # noqa: E402, F401  the commands register themselves on `app`
+from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
     classify,
     convert,
+    data,
     doctor,
     dream,
     engines,
@@ -63,6 +64,3 @@ from trtdream.cli import (  # noqa: E402, F401  the commands register themselves
     import_,
     layers,
 )
-from trtdream.cli.data import commands as _data  # noqa: E402
-
-app.add_typer(_data, name="data")
