@@ -52,3 +52,6 @@ def main() -> None:
 
 
 from trtdream.cli import doctor, fetch  # noqa: E402, F401  the commands register themselves on `app`
+from trtdream.cli.data import commands as _data  # noqa: E402
+
+app.add_typer(_data, name="data")
