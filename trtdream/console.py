@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-results = Console(highlight=False, soft_wrap=True)
+results = Console(highlight=False, soft_wrap=True, width=1000)  # a row is as wide as it is; terminals wrap
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -51,7 +51,19 @@ def main() -> None:
         sys.exit(TrtdreamError.exit_code)
 
 
-from trtdream.cli import doctor, fetch  # noqa: E402, F401  the commands register themselves on `app`
+from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
+    classify,  # noqa: F401
+    convert,  # noqa: F401
+    doctor,  # noqa: F401
+    dream,  # noqa: F401
+    features,  # noqa: F401
+    fetch,  # noqa: F401
+    import_,  # noqa: F401
+    layers,  # noqa: F401
+    train,  # noqa: F401
+)
 from trtdream.cli.data import commands as _data  # noqa: E402
+from trtdream.cli.recipe import commands as _recipe  # noqa: E402
 
 app.add_typer(_data, name="data")
+app.add_typer(_recipe, name="recipe")

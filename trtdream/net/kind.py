@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from trtdream.net.parameters import Filler
@@ -36,6 +37,11 @@ class Weight:
     shape: Shape
     filler: Filler = Filler()
     learned: bool = True
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)

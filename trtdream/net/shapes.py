@@ -24,7 +24,7 @@ class LayerShapes:
     @property
     def parameters(self) -> int:
         """How many numbers the layer's weights hold (shared ones are counted with every layer that has them)."""
-        return sum(prod(weight.shape) for weight in self.weights)
+        return sum(weight.size for weight in self.weights)
 
     @property
     def macs(self) -> int:

@@ -32,6 +32,9 @@ class TorchNet(nn.Module):
             any size that the layers asked for can take.
         until: values (see `Graph`) that will be asked for; layers that none of them needs are left out.
         generator: for the fillers.
+
+    `compute_dtype`, once set, is what weights are cast to where they are used; the weights themselves stay as they are,
+    and so do running statistics. The inputs must be of the same type.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class TorchNet(nn.Module):
     ) -> None:
         super().__init__()
         self.phase = phase
+        self.compute_dtype: torch.dtype | None = None
+        self._statistics: set[_Key] = set()
         self.graph: Graph = connect(net.for_phase(phase))
         self._owner: dict[_Key, _Key] = {}
         self._modules_by_layer: dict[str, nn.Module] = {}
@@ -54,6 +59,8 @@ class TorchNet(nn.Module):
             for index, weight in enumerate(shapes.weights):
                 key, name = (layer.name, index), layer.param(index).name
                 self._owner[key] = shared.setdefault(name, key) if name else key
+                if not weight.learned:
+                    self._statistics.add(key)
                 if self._owner[key] != key:
                     self._check_shared(shapes.step, key, weight.shape)
                     continue
@@ -83,7 +90,7 @@ class TorchNet(nn.Module):
             if planned.overwrites:
                 tops: Sequence[Tensor] = [kind.overwrite(bottoms[0])]
             else:
-                weights = [self.weight(key) for key in planned.weights]
+                weights = [self._computed_with(key) for key in planned.weights]
                 tops = kind.forward(bottoms, weights, self.phase, len(planned.step.writes))
             values.update(zip(planned.step.writes, tops, strict=True))
             for name in planned.done_with:
@@ -108,6 +115,22 @@ class TorchNet(nn.Module):
         """The weight `index` of a layer, for key (layer, index)."""
         layer, index = self._owner[key]
         return self._modules_by_layer[layer].get_parameter(str(index))
+
+    def share_weights(self, other: TorchNet) -> None:
+        """Use another net's weights, themselves and not copies, for the layers that both have.
+
+        Raises:
+            InputRefused: a layer's weights differ in shape.
+        """
+        for key in [key for key, owner in self._owner.items() if key == owner and key in other._owner]:
+            theirs, mine = other.weight(key), self.weight(key)
+            if theirs.shape != mine.shape:
+                raise InputRefused(
+                    f"{self.graph.net.name}: layer {key[0]!r}: a weight is {tuple(mine.shape)} in {self.phase}, "
+                    f"{tuple(theirs.shape)} in {other.phase}"
+                )
+            assert isinstance(theirs, nn.Parameter)
+            self._modules_by_layer[key[0]].register_parameter(str(key[1]), theirs)
 
     def weight_keys(self) -> Iterator[tuple[_Key, Tensor]]:
         """Each weight once, under the layer that owns it, in the net's order."""
@@ -151,6 +174,10 @@ class TorchNet(nn.Module):
             array = self.weight(key).detach().float().cpu().numpy()
             found[key[0]] = (*found.get(key[0], ()), array)
         return found
+
+    def _computed_with(self, key: _Key) -> Tensor:
+        weight = self.weight(key)
+        return weight if self.compute_dtype is None or key in self._statistics else weight.to(self.compute_dtype)
 
     def _register(self, key: _Key, parameter: nn.Parameter) -> None:
         layer, index = key

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 from trtdream.caffe.prototxt import read_prototxt
 from trtdream.caffe.solver import read_solver
 from trtdream.errors import UsageError
-from trtdream.net.graph import Graph
+from trtdream.net.graph import Graph, connect
 from trtdream.net.kind import Phase, Shape
 from trtdream.net.net import Net
+from trtdream.net.shapes import infer_shapes
 from trtdream.net.zoo import build
 from trtdream.recipe.schema import Pictures, Recipe, TestPictures
 
 _ILSVRC12 = 1000
+_COLOURS = 3
 
 
 def train_net(recipe: Recipe) -> Net:
@@ -23,12 +26,12 @@ def train_net(recipe: Recipe) -> Net:
         UsageError: no such network or file.
         InputRefused: a file that is no network.
     """
-    return _whole(recipe, None).for_phase(Phase.TRAIN, recipe.net.level, recipe.net.stages)
+    return whole_net(recipe).for_phase(Phase.TRAIN, recipe.net.level, recipe.net.stages)
 
 
 def test_net(recipe: Recipe, pictures: TestPictures) -> Net:
     """The network that is tested on a set, of the TEST phase. Raises as `train_net`."""
-    return _whole(recipe, pictures.net).for_phase(Phase.TEST, pictures.level, pictures.stages)
+    return whole_net(recipe, pictures.net).for_phase(Phase.TEST, pictures.level, pictures.stages)
 
 
 def input_shapes(graph: Graph, pictures: Pictures, channels: int, sides: tuple[int, int], share: int) -> dict[str, Shape]:
@@ -58,7 +61,8 @@ def count_classes(recipe: Recipe) -> int | None:
     return sized[-1].num_output if sized else None
 
 
-def _whole(recipe: Recipe, other: Path | None) -> Net:
+def whole_net(recipe: Recipe, other: Path | None = None) -> Net:
+    """The network of all phases, the recipe's own or that of another prototxt. Raises as `train_net`."""
     if other is None and recipe.net.name is not None:
         return build(recipe.net.name, recipe.net.classes or _ILSVRC12, deploy=False)
     path = other or recipe.net.path
@@ -68,3 +72,20 @@ def _whole(recipe: Recipe, other: Path | None) -> Net:
         assert written is not None  # it was read from there before
         return written
     return read_prototxt(path)
+
+
+def describe(recipe: Recipe) -> dict[str, str | int]:
+    """The net's name, its layers and parameters; built in both phases, so a net that cannot be is refused.
+
+    Raises:
+        InputRefused: layers that do not fit each other, or the recipe's pictures.
+    """
+    net = train_net(recipe)
+    sets = [(net, recipe.data.train), *((test_net(recipe, each), each) for each in recipe.data.test)]
+    counted = []
+    for one, pictures in sets:
+        graph = connect(one)
+        side = pictures.crop or pictures.size
+        shapes = infer_shapes(graph, input_shapes(graph, pictures, _COLOURS, (side, side), pictures.batch))
+        counted.append(sum(prod(weight.shape) for layer in shapes for weight in layer.weights))
+    return {"net": net.name, "layers": len(net.layers), "parameters": counted[0]}

@@ -84,6 +84,12 @@ def resize_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return ((mixed + 2) >> 2).astype(np.uint8)
 
 
+def check_writable(path: Path) -> None:
+    """Raises UsageError if the suffix names no format that `save_image` writes: to be asked before long work."""
+    if path.suffix.lower() not in _WRITE_FORMATS:
+        raise UsageError(f"{path}: pictures are written as {', '.join(_WRITE_FORMATS)}, not as {path.suffix!r}")
+
+
 def save_image(path: Path, rgb: np.ndarray, metadata: Mapping[str, str]) -> None:
     """Write `rgb`, H x W x 3 uint8, to `path` whole or not at all; its suffix names the format.
 
@@ -96,10 +102,8 @@ def save_image(path: Path, rgb: np.ndarray, metadata: Mapping[str, str]) -> None
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"an H x W x 3 uint8 picture is wanted, not {rgb.shape} {rgb.dtype}")
-    suffix = path.suffix.lower()
-    if suffix not in _WRITE_FORMATS:
-        raise UsageError(f"{path}: pictures are written as {', '.join(_WRITE_FORMATS)}, not as {suffix!r}")
-    kind, longest, options = _WRITE_FORMATS[suffix]
+    check_writable(path)
+    kind, longest, options = _WRITE_FORMATS[path.suffix.lower()]
     if max(rgb.shape[:2]) > longest:
         raise UsageError(f"{path}: {kind} holds at most {longest} pixels a side; write a .png")
     carried: dict[str, Any]

@@ -11,6 +11,7 @@ from torch import Tensor
 from trtdream.net.kinds.losses import SoftmaxWithLoss
 from trtdream.net.torch_module import TorchNet
 from trtdream.train.rules import Rate, Update
+from trtdream.train.world import World
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Outcome:
 class Step:
     """The plain step. Nothing in it waits for the device."""
 
-    def __init__(self, net: TorchNet, update: Update) -> None:
-        self.net, self.update = net, update
+    def __init__(self, net: TorchNet, update: Update, world: World | None = None) -> None:
+        self.net, self.update, self.world = net, update, world or World()
         self.outputs = net.graph.outputs
         self._softmaxes = _softmaxes(net) if update.solver.label_smoothing else []
         scores = (one.scores for one in self._softmaxes)
@@ -46,8 +47,18 @@ class Step:
         """Train one iteration on `iter_size` batches."""
         self.update.forget_gradients()
         loss, outputs = self.forward_backward(batches)
+        self.world.average([weight.tensor.grad for weight in self.update.weights if weight.tensor.grad is not None])
         self.update.apply(rate)
         return Outcome(loss, outputs)
+
+    @property
+    def device(self) -> torch.device:
+        return self.update.weights[0].tensor.device
+
+    @torch.no_grad()
+    def loss(self, batch: Inputs) -> Tensor:
+        """The loss of a batch, nothing learned from it."""
+        return self.objective(self.net(batch.blobs, self._asked)).detach()
 
     def forward_backward(self, batches: Sequence[Inputs]) -> tuple[Tensor, dict[str, Tensor]]:
         """Accumulate the gradients of the batches; the mean of their losses and the last one's outputs."""

@@ -1,0 +1,1 @@
+"""Gradient ascent on pictures: the classic DeepDream."""

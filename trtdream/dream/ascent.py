@@ -1,0 +1,54 @@
+"""One step uphill: change the picture so that a layer answers more strongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trtdream.errors import InputRefused
+from trtdream.net.torch_module import TorchNet
+
+
+@dataclass(frozen=True)
+class Step:
+    """What stays the same from step to step.
+
+    Attributes:
+        value: the value in the network's graph whose half squared norm grows.
+        size: how far to go, in units of the mean magnitude of the gradient, on the scale of 0..255.
+        low, high: bounds of a pixel for each channel, 1 x C x 1 x 1: black and white minus the mean.
+    """
+
+    value: str
+    size: float
+    low: Tensor
+    high: Tensor
+
+
+def ascend(module: TorchNet, data: Tensor, step: Step, shift: tuple[int, int]) -> tuple[Tensor, float]:
+    """One step of the original notebook's `make_step`.
+
+    Args:
+        data: the picture as a blob, 1 x C x H x W.
+        shift: jitter, in pixels, along width and height: the picture is rolled before the step and back after it.
+
+    Returns:
+        The changed blob, and the objective before the change.
+
+    Raises:
+        InputRefused: the layer does not answer to this picture at all (its gradient is zero everywhere).
+    """
+    rolled = data.roll((shift[1], shift[0]), dims=(2, 3)).requires_grad_()
+    blob = module(rolled, [step.value])[step.value]
+    objective = 0.5 * (blob * blob).sum()
+    (gradient,) = torch.autograd.grad(objective, rolled)
+    strength = gradient.abs().mean()
+    if not strength > 0:
+        raise InputRefused(
+            f"{step.value} does not answer to this picture: its gradient is zero everywhere, or no number"
+        )
+    moved = rolled.detach() + gradient * (step.size / strength)
+    clipped = torch.maximum(torch.minimum(moved, step.high), step.low)
+    return clipped.roll((-shift[1], -shift[0]), dims=(2, 3)), objective.item()

@@ -1,0 +1,26 @@
+"""What made a picture, for its metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from trtdream import __version__
+from trtdream.dream.dream import Settings
+from trtdream.files import sha256
+from trtdream.runtime.model import Model
+
+
+def provenance(model: Model, source: Path, settings: Settings) -> dict[str, str]:
+    """Text entries: the program, the network and its weights, the layer, the parameters, the picture dreamt into."""
+    _, value = model.resolve(settings.layer)
+    made = {
+        **model.provenance,
+        "weights": Path(model.weights.origin).name,
+        "layer": value,
+        "settings": asdict(settings),
+        "source": source.name,
+        "source_sha256": sha256(source),
+    }
+    return {"Software": f"trtdream {__version__}", "trtdream": json.dumps(made)}
