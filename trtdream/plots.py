@@ -27,7 +27,7 @@ def draw_panels(path: Path, panels: Sequence[Panel], title: str, x_label: str) -
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 2.6 * len(panels) + 0.6), layout="constrained")
+    figure = Figure(figsize=(9, 2.6 * len(panels) + 0.6))
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     for axes, panel in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True):
@@ -40,6 +40,7 @@ def draw_panels(path: Path, panels: Sequence[Panel], title: str, x_label: str) -
         if panel.lines:
             axes.legend(fontsize=8)
     axes.set_xlabel(x_label)
+    figure.subplots_adjust(left=0.08, right=0.97, top=0.92, bottom=0.07, hspace=0.22)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=90)
     write_file(path, buffer.getvalue())

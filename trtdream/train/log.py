@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,18 +16,32 @@ class Log:
     """Appends to a file, a line at a time, each with glog's prefix (severity, MMDD, time, process)."""
 
     def __init__(self, path: Path, echo: Callable[[str], None] = lambda _: None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", buffering=1)
+        self._file = Lines(path)
         self._echo = echo
 
     def line(self, text: str, severity: str = "I") -> None:
         stamp = datetime.now().strftime("%m%d %H:%M:%S.%f")
         written = f"{severity}{stamp} {os.getpid():5d} trtdream] {text}"
-        self._file.write(written + "\n")
+        self._file.write(written)
         self._echo(written)
 
     def close(self) -> None:
         self._file.close()
+
+
+class Lines:
+    """A text file that lines are appended to, each at once. A full disk loses lines, never the run that writes them."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+    def write(self, line: str) -> None:
+        with suppress(OSError):
+            os.write(self._descriptor, f"{line}\n".encode())
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 def iteration_line(iteration: int, loss: float, seconds: float, iterations: int) -> str:

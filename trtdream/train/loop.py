@@ -210,10 +210,14 @@ class Training:
             self.parts.show(metric)
 
     def _draw(self) -> None:
-        if self.parts.metrics is not None:
-            losses = {name for tester in self.parts.tests for name in tester.net.loss_weights()}
-            target = self.parts.recipe.run.folder / "curves.png"
+        if self.parts.metrics is None:
+            return
+        losses = {name for tester in self.parts.tests for name in tester.net.loss_weights()}
+        target = self.parts.recipe.run.folder / "curves.png"
+        try:
             draw_curves(target, self.parts.metrics.lines, self.parts.step.net.graph.net.name, losses)
+        except TrtdreamError as error:  # no space: no reason to end a run
+            self.parts.log.line(str(error), "E")
 
     def _snapshot(self) -> None:
         """Write one, after looking whether the losses so far are numbers. A full disk does not end the run."""
@@ -251,7 +255,8 @@ class Training:
             self.parts.log.line(iteration_line(iteration, loss.item(), 0, 0))
         if self.solver.test_interval and iteration % self.solver.test_interval == 0:
             self._test()
-        self._draw()
+        else:
+            self._draw()
         self.parts.log.line("Optimization Done.")
 
 

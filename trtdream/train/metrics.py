@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trtdream.files import write_file
+from trtdream.train.log import Lines
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Metrics:
         """Lines of a run that went further than where it is resumed are dropped: they will be written again."""
         self.path = folder / "metrics.jsonl"
         self.lines = [line for line in read_metrics(self.path) if line.iteration < resumed_at]
-        write_file(self.path, "".join(_text(line) for line in self.lines))
-        self._file = self.path.open("a", buffering=1)
+        write_file(self.path, "".join(_text(line) + "\n" for line in self.lines))
+        self._file = Lines(self.path)
         self._board = _tensorboard(folder)
 
     def write(self, metric: Metric) -> None:
@@ -67,7 +68,7 @@ def read_metrics(path: Path) -> list[Metric]:
 
 def _text(metric: Metric) -> str:
     values = {key: value for key, value in asdict(metric).items() if value not in (None, [])}
-    return json.dumps(values) + "\n"
+    return json.dumps(values)
 
 
 def _scalars(metric: Metric) -> dict[str, float]:
