@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from trtdream.console import say
-from trtdream.data.decode import DecodeFailed, Decoder, Geometry
+from trtdream.data.decode import DecodeFailed, Decoder, Geometry, has_header
 from trtdream.data.sources import Source
 from trtdream.errors import InputRefused, TrtdreamError
 
@@ -53,6 +54,7 @@ class Decoded:
         self._open: deque[_Request] = deque()
         self._decoder = Decoder(geometry, batch, threads, device)
         self._pool = ThreadPoolExecutor(threads, "read")
+        self._lock = Lock()
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -94,22 +96,33 @@ class Decoded:
     def _content(self, wanted: np.int64) -> tuple[int, np.ndarray, int]:
         index = int(wanted)
         while True:
-            while index in self._bad:
-                index = (index + 1) % len(self._source)
+            index = self._next_good(index)
             try:
-                return index, *self._source.content(index)
+                content, label = self._source.content(index)
             except InputRefused as error:
                 self._mark(index, str(error))
+                continue
+            if has_header(content):
+                return index, content, label
+            self._mark(index, f"{self._source.name(index)}: cannot be decoded (no header of an image)")
+
+    def _next_good(self, index: int) -> int:
+        while index in self._bad:
+            if len(self._bad) == len(self._source):
+                raise InputRefused(f"{self._source.origin}: holds no sample that can be decoded")
+            index = (index + 1) % len(self._source)
+        return index
 
     def _mark(self, index: int, reason: str) -> None:
         if self._on_bad == "stop":
             raise InputRefused(
                 f"{reason}. Take it out (`trtdream data scan` finds all such files), or set on_bad: skip"
             )
-        self._bad[index] = reason
-        if len(self._bad) == len(self._source):
-            raise InputRefused(f"{self._source.origin}: holds no good sample; the last one: {reason}")
-        say(f"skipped: {reason} ({len(self._bad)} so far)")
+        with self._lock:
+            if index in self._bad:
+                return
+            self._bad[index] = reason
+            say(f"skipped: {reason} ({len(self._bad)} so far)")
 
     def _recover(self, error: DecodeFailed) -> None:
         failed = self._open[0]

@@ -60,6 +60,8 @@ class Loader:
 
         if faults := transform.faults() + feed.faults():
             raise UsageError("; ".join(faults))
+        if (source.origin / "CURRENT").exists():
+            raise UsageError(f"{source.origin}: a LevelDB can be opened by one process only: pack it first")
         if feed.classes is not None:
             check_labels(source, feed.classes)
         check_uniform(source, transform.crop)

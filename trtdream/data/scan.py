@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ def examine(name: str, stream: BinaryIO, deep: bool) -> tuple[str, str] | None:
         return "misnamed", f"is {kind}, whatever its name says"
     stream.seek(0)
     try:
-        with Image.open(stream) as picture:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            picture = Image.open(stream)
+        with picture:
             width, height = picture.size
             if width * height > HUGE:
                 return "huge", f"has {width} x {height} pixels"
