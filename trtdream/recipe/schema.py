@@ -36,6 +36,7 @@ class NetChoice(_Section):
     classes: Positive | None = None
     labels: Path | None = None  # a file with a class name a line, kept with the snapshots
     weights: Path | None = None  # where fine-tuning starts; `googlenet` and the like fetch the official file
+    lr_mult: dict[str, Amount] = {}  # factors on the lr_mult of layers, by pattern: {"*/classifier": 10, "conv1*": 0}
     level: int = 0
     stages: tuple[str, ...] = ()
 
@@ -158,7 +159,6 @@ class Speed(_Section):
 
     channels_last: Switch = "auto"
     fused_update: Switch = "auto"
-    space_to_depth: Switch = "auto"
     compile: Switch = "auto"
     cuda_graph: Switch = "auto"
 

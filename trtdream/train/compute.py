@@ -20,14 +20,13 @@ class Compute:
     tf32: bool = False
     channels_last: bool = False
     fused_update: bool = False
-    space_to_depth: bool = False
     compile: bool = False
     cuda_graph: bool = False
 
     def describe(self) -> str:
         """In words, for the log."""
         words = [str(self.device), str(self.dtype).removeprefix("torch.") + (" (tf32)" if self.tf32 else "")]
-        flags = ("channels_last", "fused_update", "space_to_depth", "compile", "cuda_graph")
+        flags = ("channels_last", "fused_update", "compile", "cuda_graph")
         return ", ".join(words + [flag for flag in flags if getattr(self, flag)])
 
 
@@ -60,7 +59,6 @@ def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compu
         tf32=precision == "tf32",
         channels_last=_on(speed.channels_last, default=True),
         fused_update=_on(speed.fused_update, default=True),
-        space_to_depth=_on(speed.space_to_depth, default=True),
         compile=_on(speed.compile, default=False),
         cuda_graph=_on(speed.cuda_graph, default=on_gpu and world.size == 1),
     )

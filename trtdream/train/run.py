@@ -16,6 +16,7 @@ from trtdream.recipe.load import dump
 from trtdream.recipe.schema import Recipe
 from trtdream.train.assemble import assemble, device_of, fine_tune
 from trtdream.train.compute import Compute, apply_settings
+from trtdream.train.exchange import resume_from_caffe
 from trtdream.train.interrupts import listening
 from trtdream.train.log import Log
 from trtdream.train.loop import Parts, Progress, Stopped, Training
@@ -147,6 +148,9 @@ def _make_ready(folder: Path, anew: bool) -> None:
 def _begin(saving: Saving, choice: Choice, watching: Watching, log: Log) -> Progress:
     """Fresh weights, those of another training, or a run as it was."""
     weights = saving.recipe.net.weights
+    if choice.resume is not None and choice.resume.endswith(".solverstate"):
+        log.line(f"Resuming from {choice.resume}")
+        return resume_from_caffe(saving, Path(choice.resume))
     if choice.resume is not None:
         snapshot = read_snapshot(find_snapshot(choice.resume, saving.recipe.run.folder))
         progress = saving.restore(snapshot)
