@@ -61,7 +61,7 @@ def small_values(data: Path, folder: Path, **changes: Any) -> dict[str, Any]:
         },
     )
     for key, value in changes.items():
-        draft.set(tuple(key.split("__")), value, "test")
+        draft.set(tuple(int(part) if part.isdigit() else part for part in key.split("__")), value, "test")
     return draft.values
 
 

@@ -32,8 +32,8 @@ class Pair:
     solverstate: Path
 
 
-def caffe_from_snapshot(snapshot: Path, prefix: Path) -> Pair:
-    """Write PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate.
+def caffe_from_snapshot(snapshot: Path, solverstate: Path) -> Pair:
+    """Write a .solverstate and, beside it under the same name, the .caffemodel that it resumes with.
 
     Raises:
         UsageError, InputRefused: no such snapshot, or one that is damaged.
@@ -53,8 +53,7 @@ def caffe_from_snapshot(snapshot: Path, prefix: Path) -> Pair:
         for name, shape in _learnable(net, weights).items()
     ]
     iteration, solver = read.state.iteration, recipe.solver
-    stem = prefix.with_name(f"{prefix.name}_iter_{iteration}")
-    pair = Pair(Path(f"{stem}.caffemodel"), Path(f"{stem}.solverstate"))
+    pair = Pair(solverstate.with_suffix(".caffemodel"), solverstate)
     step = counted_steps(solver.lr_policy, iteration, solver.stepsize, solver.stepvalue)
     state = SolverState(iteration, str(pair.caffemodel), tuple(history), step)
     write_file(pair.caffemodel, caffemodel_from_weights(layers, net))
