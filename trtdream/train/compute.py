@@ -45,11 +45,11 @@ def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compu
         f"{key}: needs a GPU; leave it at auto"
         for key, wanted in {
             "precision": precision == "tf32",
-            "speed.cuda_graph": speed.cuda_graph == "on",
+            "speed.cuda_graph": speed.cuda_graph is True,
         }.items()
         if wanted and not on_gpu
     ]
-    if speed.cuda_graph == "on" and world.size > 1:
+    if speed.cuda_graph is True and world.size > 1:
         faults.append("speed.cuda_graph: is for one process; leave it at auto")
     if faults:
         raise UsageError("; ".join(faults))
@@ -75,4 +75,4 @@ def apply_settings(compute: Compute, deterministic: bool) -> None:
 
 
 def _on(switch: Switch, default: bool) -> bool:
-    return default if switch == "auto" else switch == "on"
+    return default if switch == "auto" else switch
