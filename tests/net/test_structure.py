@@ -59,7 +59,7 @@ def test_the_classic_list(truth: Path) -> None:
     ],
 )
 def test_work(name: str, macs: int, parameters: int) -> None:
-    """CaffeNet's figures are those of its published analyses; GoogLeNet's 1.5827 G are the sum over its convolutions."""
+    """Published figures of the three networks."""
     shapes = infer_shapes(connect(zoo.build(name).for_phase(Phase.TEST)))
     assert sum(each.parameters for each in shapes) == parameters
     assert sum(each.macs for each in shapes) == pytest.approx(macs, rel=1e-3)

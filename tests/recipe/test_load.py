@@ -39,7 +39,9 @@ def test_overrides_are_yaml_values_at_their_place(good: Path) -> None:
 
 
 def test_all_faults_at_once_each_with_its_place(good: Path) -> None:
-    text = GOOD.replace("base_lr: 0.01", "base_rate: 0.01").replace("batch: 8", "batch: none").replace("crop: 56, i", "i")
+    text = (
+        GOOD.replace("base_lr: 0.01", "base_rate: 0.01").replace("batch: 8", "batch: none").replace("crop: 56, i", "i")
+    )
     good.write_text(text.replace("max_iter: 10", "max_iter: 10\n  lr_policy: step\n  momentum: 1.5"))
     with pytest.raises(UsageError) as caught:
         load_recipe(good, ["precision=fp8", "data.train.mirrored=true"])

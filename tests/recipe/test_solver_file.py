@@ -66,7 +66,9 @@ def test_legacy_types_and_a_net_in_the_file(tmp_path: Path) -> None:
 
 def test_several_test_nets(tmp_path: Path) -> None:
     path = _write(tmp_path, SOLVER.replace("test_iter: 5", 'test_iter: 5 test_iter: 8 test_net: "second.prototxt"'))
-    (tmp_path / "second.prototxt").write_text((tmp_path / "net.prototxt").read_text().replace("batch_size: 4", "batch_size: 2"))
+    (tmp_path / "second.prototxt").write_text(
+        (tmp_path / "net.prototxt").read_text().replace("batch_size: 4", "batch_size: 2")
+    )
     first, second = load_recipe(path).data.test
     assert (first.net, first.batch, first.iterations) == (tmp_path / "second.prototxt", 2, 5)
     assert (second.net, second.batch, second.iterations) == (None, 4, 8)

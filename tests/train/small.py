@@ -14,8 +14,10 @@ from trtdream.train.snapshot import read_snapshot
 
 NET = """
 name: "Small"
-layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN } data_param { source: "x" batch_size: 1 } }
-layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST } data_param { source: "x" batch_size: 1 } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  data_param { source: "x" batch_size: 1 } }
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
+  data_param { source: "x" batch_size: 1 } }
 layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" param { lr_mult: 1 decay_mult: 1 }
   param { lr_mult: 2 decay_mult: 0 }
   convolution_param { num_output: 8 kernel_size: 5 stride: 2 weight_filler { type: "xavier" } } }

@@ -119,7 +119,7 @@ def test_scores_of_a_snapshot_are_those_of_the_last_test(drawn: Path, tmp_path: 
         score(small_recipe(drawn, tmp_path / "nothing"))
     other = tmp_path / "other.prototxt"
     other.write_text((tmp_path / "small.prototxt").read_text().replace("num_output: 8", "num_output: 9"))
-    with pytest.raises(InputRefused, match="does not fit|another network"):
+    with pytest.raises(InputRefused, match=r"does not fit|another network"):
         score(small_recipe(drawn, tmp_path / "run", net__path=str(other)))
 
 

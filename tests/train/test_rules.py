@@ -160,27 +160,27 @@ class _Memory:
         self.first, self.second = first, second
 
 
-def _np_sgd(g: np.ndarray, m: _Memory, rate: float, s: Solver, t: int) -> np.ndarray:
+def _np_sgd(g: np.ndarray, m: _Memory, rate: float, s: Solver, _t: int) -> np.ndarray:
     m.first = s.momentum * m.first + rate * g
     return m.first
 
 
-def _np_nesterov(g: np.ndarray, m: _Memory, rate: float, s: Solver, t: int) -> np.ndarray:
+def _np_nesterov(g: np.ndarray, m: _Memory, rate: float, s: Solver, _t: int) -> np.ndarray:
     old, m.first = m.first, s.momentum * m.first + rate * g
     return (1 + s.momentum) * m.first - s.momentum * old
 
 
-def _np_adagrad(g: np.ndarray, m: _Memory, rate: float, s: Solver, t: int) -> np.ndarray:
+def _np_adagrad(g: np.ndarray, m: _Memory, rate: float, s: Solver, _t: int) -> np.ndarray:
     m.first = m.first + g * g
     return rate * g / (np.sqrt(m.first) + s.delta)
 
 
-def _np_rmsprop(g: np.ndarray, m: _Memory, rate: float, s: Solver, t: int) -> np.ndarray:
+def _np_rmsprop(g: np.ndarray, m: _Memory, rate: float, s: Solver, _t: int) -> np.ndarray:
     m.first = s.rms_decay * m.first + (1 - s.rms_decay) * g * g
     return rate * g / (np.sqrt(m.first) + s.delta)
 
 
-def _np_adadelta(g: np.ndarray, m: _Memory, rate: float, s: Solver, t: int) -> np.ndarray:
+def _np_adadelta(g: np.ndarray, m: _Memory, rate: float, s: Solver, _t: int) -> np.ndarray:
     m.first = s.momentum * m.first + (1 - s.momentum) * g * g
     v = g * np.sqrt((s.delta + m.second) / (s.delta + m.first))
     m.second = s.momentum * m.second + (1 - s.momentum) * v * v

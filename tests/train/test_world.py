@@ -17,7 +17,7 @@ from trtdream.train.run import train
 from trtdream.train.snapshot import read_snapshot
 
 
-def _torchrun(recipe: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+def _torchrun(recipe: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(

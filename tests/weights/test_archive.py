@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tarfile
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,7 @@ def entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
         b"<html>log in to the network of this hotel</html>",
         b"",
     ],
+    ids=itertools.count(),
 )
 def test_anything_else_is_refused(tmp_path: Path, archive: bytes) -> None:
     with pytest.raises(InputRefused, match=r"caffe_ilsvrc12\.tar\.gz"):

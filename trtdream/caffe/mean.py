@@ -35,9 +35,9 @@ def read_mean(path: Path) -> np.ndarray:
 
 
 def write_mean(path: Path, mean: np.ndarray) -> None:
-    """Write a C x H x W mean image: `.npy` by that suffix, else the .binaryproto of compute_image_mean.
+    """Write a mean, C x H x W or C values: `.npy` by that suffix, else the .binaryproto of compute_image_mean.
 
-    Caffe's tool gives a mean the four legacy dimensions 1 x C x H x W.
+    Caffe's tool gives a mean the four legacy dimensions 1 x C x H x W; C values become 1 x C x 1 x 1.
     """
     if path.suffix == ".npy":
         buffer = BytesIO()
@@ -45,5 +45,5 @@ def write_mean(path: Path, mean: np.ndarray) -> None:
         write_file(path, buffer.getvalue())
         return
     blob = message_class("BlobProto")()
-    fill_blob(blob, mean, legacy_shape=(1, *mean.shape))
+    fill_blob(blob, mean, legacy_shape=(1, *mean.shape, *[1] * (3 - mean.ndim)))
     write_file(path, blob.SerializeToString())

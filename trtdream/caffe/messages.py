@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -119,17 +120,19 @@ def parse(name: str, content: bytes, origin: str) -> Any:
 def array_from_blob(blob: Any, origin: str) -> np.ndarray:
     """A BlobProto's values as float32, in its `shape`, or its legacy num x channels x height x width.
 
+    One with neither is a single number: Caffe writes no shape for a blob without axes (Blob::ToProto).
+
     Raises:
         InputRefused: the number of values is not what the shape says.
     """
-    legacy = (blob.num, blob.channels, blob.height, blob.width)
-    shape = tuple(blob.shape.dim) if blob.HasField("shape") else legacy
+    legacy = any(blob.HasField(side) for side in ("num", "channels", "height", "width"))
+    shape = (blob.num, blob.channels, blob.height, blob.width) if legacy else tuple(blob.shape.dim)
     values = (
         np.frombuffer(_whole(blob.double_data, 8, origin), "<f8")
         if blob.double_data
         else np.frombuffer(_whole(blob.data, 4, origin), "<f4")
     )
-    if values.size != int(np.prod(shape)) or min(shape, default=1) < 0:
+    if values.size != prod(shape) or min(shape, default=1) < 1:
         raise InputRefused(f"{origin}: holds {values.size} values where its shape {shape} wants another number")
     return values.astype(np.float32).reshape(shape)
 

@@ -36,8 +36,9 @@ class _ParamMessage:
 
 @dataclass(frozen=True)
 class _StateMessage:
-    """Caffe's NetState, as far as a file may fix it: its phase is the caller's."""
+    """Caffe's NetState. A file may name a phase, but it is the caller who chooses, as with Caffe's own tools."""
 
+    phase: Phase | None = None
     level: Signed = 0
     stage: tuple[str, ...] = ()
 
@@ -75,11 +76,11 @@ def read_prototxt(path: Path) -> Net:
         UsageError: no such file.
         InputRefused: a syntax error, an unknown kind or field, named with its line.
     """
-    try:
-        text = read_file(path).decode()
-    except UnicodeDecodeError as error:
-        raise InputRefused(f"{path}: is no text file, so no prototxt") from error
-    return net_from_text(text, str(path))
+    content = read_file(path)
+    if b"\0" in content:
+        raise InputRefused(f"{path}: is no text file, so no prototxt")
+    # Comments may be in any encoding; where it matters, in a string, the parser insists on UTF-8.
+    return net_from_text(content.decode("utf-8-sig", "surrogateescape"), str(path))
 
 
 def net_from_text(text: str, origin: str) -> Net:
@@ -101,7 +102,7 @@ def net_from_text(text: str, origin: str) -> Net:
 
 def text_from_net(net: Net) -> str:
     """The prototxt of a network."""
-    header = write_message(_NetMessage(net.name, net.force_backward, state=_StateMessage(net.level, net.stages)))
+    header = write_message(_NetMessage(net.name, net.force_backward, state=_StateMessage(None, net.level, net.stages)))
     layers = tuple(Field("layer", _write_layer(layer)) for layer in net.layers)
     return format_text(Message((*header.fields, *layers)))
 

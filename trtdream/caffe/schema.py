@@ -6,6 +6,7 @@ field that the dataclass has not, a value of another type, a single field given 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -155,8 +156,9 @@ def _integer(text: str, signed: bool) -> int:
 
 
 def _number(text: str) -> float:
+    digits = text[:-1] if re.fullmatch(r"[-+.0-9eE]+[fF]", text) else text
     try:
-        return float(text[:-1] if text[-1:] in "fF" and text[:1] in "+-.0123456789" else text)
+        return float(digits)
     except ValueError:
         raise ValueError(f"{text!r} is no number") from None
 
@@ -170,4 +172,10 @@ def _entry(name: str, value: Any) -> Field:
         return Field(name, Scalar(value.name))
     if isinstance(value, str):
         return Field(name, Scalar(value, quoted=True))
-    return Field(name, Scalar(f"{value:.9g}" if isinstance(value, float) else str(value)))
+    return Field(name, Scalar(_shortest(value) if isinstance(value, float) else str(value)))
+
+
+def _shortest(number: float) -> str:
+    """Nine digits, which are all that Caffe's float32 has; more only if the number was given with more."""
+    text = f"{number:.9g}"
+    return text if float(text) == number else repr(number)

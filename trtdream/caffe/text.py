@@ -55,13 +55,13 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CLOSING = {"{": "}", "<": ">"}
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
-_ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
+_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
+_ESCAPED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _MAX_DEPTH = 50
 
 
 def parse_text(text: str, origin: str) -> Message:
-    """Parse a prototxt's text.
+    """Parse a prototxt's text; bytes that are not UTF-8 may stand in comments, as surrogates.
 
     Raises:
         InputRefused: a syntax error, named with its line.
@@ -124,32 +124,40 @@ class _Parser:
         colon = token.text == ":" and token.kind == "mark"
         if colon:
             token = self._next()
-        if token.kind == "mark" and token.text in _CLOSING:
-            yield Field(name.text, self.message(_CLOSING[token.text], token.line, depth + 1), name.line)
-        elif not colon:
+        if not colon and not (token.kind == "mark" and token.text in "{<["):
             raise self._fault(token.line, f"':' or '{{' is wanted after {name.text!r}, not {token.text!r}")
-        elif token.kind == "mark" and token.text == "[":
-            yield from self._list(name)
+        if token.kind == "mark" and token.text == "[":
+            yield from self._list(name, depth)
         else:
-            yield Field(name.text, self._scalar(token, name), name.line)
+            yield Field(name.text, self._value(token, name, depth), name.line)
 
-    def _list(self, name: _Token) -> Iterator[Field]:
+    def _list(self, name: _Token, depth: int) -> Iterator[Field]:
         token = self._next()
-        while token.text != "]" or token.kind != "mark":
-            yield Field(name.text, self._scalar(token, name), name.line)
+        if token.kind == "mark" and token.text == "]":
+            return
+        while True:
+            yield Field(name.text, self._value(token, name, depth), token.line)
             token = self._next()
-            if token.text == "," and token.kind == "mark":
-                token = self._next()
+            if token.kind == "mark" and token.text == "]":
+                return
+            if token.kind != "mark" or token.text != ",":
+                raise self._fault(token.line, f"',' or ']' is wanted in the list of {name.text!r}")
+            token = self._next()
 
-    def _scalar(self, token: _Token, name: _Token) -> Scalar:
+    def _value(self, token: _Token, name: _Token, depth: int) -> Scalar | Message:
+        if token.kind == "mark" and token.text in _CLOSING:
+            return self.message(_CLOSING[token.text], token.line, depth + 1)
         if token.kind == "word":
             return Scalar(token.text)
         if token.kind != "string":
             raise self._fault(token.line, f"a value is wanted for {name.text!r}, not {token.text or 'the end'!r}")
-        text = _unescape(token.text[1:-1])
+        content = _unescape(token.text[1:-1])
         while self.tokens[self.position].kind == "string":
-            text += _unescape(self._next().text[1:-1])
-        return Scalar(text, quoted=True)
+            content += _unescape(self._next().text[1:-1])
+        try:
+            return Scalar(content.decode(), quoted=True)
+        except UnicodeDecodeError as error:
+            raise self._fault(token.line, f"the text of {name.text!r} is not UTF-8") from error
 
     def _next(self) -> _Token:
         token = self.tokens[self.position]
@@ -161,7 +169,9 @@ class _Parser:
         while position < len(self.text):
             match = _TOKEN.match(self.text, position)
             if match is None:
-                raise self._fault(line, f"{self.text[position : position + 1]!r} does not belong here")
+                letter = self.text[position]
+                open_text = "is not closed in its line" if letter in "\"'" else "does not belong here"
+                raise self._fault(line, f"{letter!r} {open_text}")
             if match.lastgroup != "space":
                 yield _Token(match.group(), match.lastgroup or "", line)
             line += match.group().count("\n")
@@ -172,16 +182,16 @@ class _Parser:
         return InputRefused(f"{self.origin}:{line}: {what}")
 
 
-def _unescape(text: str) -> str:
-    def one(match: re.Match[str]) -> str:
+def _unescape(text: str) -> bytes:
+    """The bytes of a string: protobuf writes letters beyond ASCII as one octal escape a byte."""
+
+    def one(match: re.Match[bytes]) -> bytes:
         octal, hexadecimal, letter = match.groups()
-        if octal:
-            return chr(int(octal, 8))
-        if hexadecimal:
-            return chr(int(hexadecimal, 16))
+        if octal or hexadecimal:
+            return bytes([int(octal, 8) & 255 if octal else int(hexadecimal, 16)])
         return _ESCAPED.get(letter, letter)
 
-    return _ESCAPE.sub(one, text)
+    return _ESCAPE.sub(one, text.encode("utf-8", "surrogateescape"))
 
 
 def _escape(text: str) -> str:

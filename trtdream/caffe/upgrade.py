@@ -8,7 +8,7 @@ from trtdream.caffe.schema import fault
 from trtdream.caffe.text import Field, Message, Scalar
 from trtdream.net.kind import KINDS
 
-_DATA_MESSAGES = {"data_param", "image_data_param"}
+_DATA_MESSAGES = {"data_param", "image_data_param", "window_data_param"}
 _TRANSFORMATIONS = {"scale", "mean_file", "crop_size", "mirror"}
 
 
@@ -16,11 +16,15 @@ def upgrade_net(message: Message, origin: str) -> Message:
     """`layers { type: CONVOLUTION }` becomes `layer { type: "Convolution" }`, `input:` an Input layer.
 
     Raises:
-        InputRefused: a legacy type that has no kind today, legacy and new layers in one file, or a form older still.
+        InputRefused: a legacy type that has no kind today, legacy and new layers in one file, sizes of inputs that have
+            no name, or a form older still.
     """
     legacy = message.all("layers")
     if legacy and message.all("layer"):
         raise fault(origin, legacy[0], "legacy 'layers' and new 'layer' entries in one file")
+    sizes = (*message.all("input_dim"), *message.all("input_shape"))
+    if sizes and not message.all("input"):
+        raise fault(origin, sizes[0], f"{sizes[0].name} without an input: nothing has that size")
     upgraded = [_input_layer(message, origin)] if message.all("input") else []
     for entry in message.fields:
         if entry.name == "layers":
@@ -67,7 +71,8 @@ def _upgrade_layer(entry: Field, origin: str) -> Field:
     for field in entry.value.fields:
         if field.name == "type" and isinstance(field.value, Scalar):
             if field.value.text not in names:
-                raise fault(origin, field, f"unknown legacy layer type {field.value.text}")
+                where = f"{origin}: layer {entry.value.text('name')!r}"
+                raise fault(where, field, f"unknown legacy layer type {field.value.text}")
             fields.append(replace(field, value=Scalar(names[field.value.text], quoted=True)))
         elif field.name not in ("blobs_lr", "weight_decay", "param", "blob_share_mode"):
             fields.append(field)
@@ -104,6 +109,12 @@ def _upgrade_data(entry: Field) -> Field:
             kept.append(replace(field, value=replace(field.value, fields=rest)))
         else:
             kept.append(field)
-    if moved:
-        kept.append(Field("transform_param", Message(tuple(moved), moved[0].line), moved[0].line))
+    if not moved:
+        return entry
+    given = [field for field in kept if field.name == "transform_param" and isinstance(field.value, Message)]
+    kept = [field for field in kept if field not in given]
+    for field in given:
+        assert isinstance(field.value, Message)
+        moved += field.value.fields
+    kept.append(Field("transform_param", Message(tuple(moved), moved[0].line), moved[0].line))
     return replace(entry, value=replace(entry.value, fields=tuple(kept)))

@@ -9,7 +9,7 @@ import typer
 
 from trtdream.cli import app
 from trtdream.cli.options import DeviceOption, JsonOption, NetOption, OfflineOption, WeightsOption
-from trtdream.console import print_json, results, table
+from trtdream.console import print_json, results, say, table
 
 
 @app.command()
@@ -30,9 +30,12 @@ def classify(
     from trtdream.runtime.model import as_document
     from trtdream.runtime.open_model import open_model
 
+    chosen = pick_device(device)
     pictures = load_pictures(images)
     model = open_model(net, weights, offline)
-    seen = see(model, pictures, top, oversample, pick_device(device))
+    if model.assumption:
+        say(model.assumption)
+    seen = see(model, pictures, top, oversample, chosen)
     if as_json:
         found = [
             {"file": str(path), "top": [vars(one) for one in each]} for path, each in zip(images, seen, strict=True)

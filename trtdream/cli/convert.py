@@ -15,7 +15,9 @@ from trtdream.console import print_json, results
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A prototxt, a zoo name, or a file of weights.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help=".prototxt, .caffemodel, .caffemodel.h5, .safetensors, .solverstate.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help=".prototxt, .caffemodel, .caffemodel.h5, .safetensors, .solverstate.")
+    ],
     net: Annotated[
         str | None, typer.Option("--net", help="The weights' network: they must fit, and its layers are named.")
     ] = None,
@@ -26,8 +28,8 @@ def convert(
 ) -> None:
     """Convert a prototxt (legacy ones are upgraded), a zoo network or weights (V1, V2, HDF5, safetensors).
 
-    What OUT's suffix names is written: of a snapshot of `trtdream train`, .solverstate writes it with its .caffemodel
-    (`trtdream train --resume X.solverstate` is the way back). Real Caffe reads every prototxt and caffemodel written here.
+    What OUT's suffix names is written. Real Caffe reads every prototxt and caffemodel written here. A snapshot of
+    `trtdream train` becomes X.solverstate and X.caffemodel; `trtdream train --resume X.solverstate` is the way back.
     """
     from trtdream.errors import UsageError
     from trtdream.files import refuse_overwrite, sha256, write_file

@@ -54,6 +54,6 @@ def features(
         return
     listed = table("key", "shape", "min", "max", right=("min", "max"))
     for key, array in found.items():
-        listed.add_row(key, " x ".join(map(str, array.shape)), f"{array.min():.6g}", f"{array.max():.6g}")
+        listed.add_row(key, " x ".join(map(str, array.shape)), f"{array.min():.4g}", f"{array.max():.4g}")
     results.print(listed)
     results.print(f"{out}; {model.line}", markup=False)

@@ -15,9 +15,7 @@ commands = typer.Typer(help="Recipes: ls, cat, cp, validate.", no_args_is_help=T
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe (.yaml), a solver.prototxt, or a shipped recipe's name.")
 ]
-OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="As in solver.base_lr=0.001.")
-]
+OverridesArgument = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="As in solver.base_lr=0.001.")]
 RootOption = Annotated[
     Path | None,
     typer.Option("--root", help="Where relative paths start. [default: the working directory, then the file's folder]"),

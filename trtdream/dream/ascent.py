@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trtdream.dream.objectives import Objective
 from trtdream.errors import InputRefused
 from trtdream.net.torch_module import TorchNet
 
@@ -16,12 +17,12 @@ class Step:
     """What stays the same from step to step.
 
     Attributes:
-        value: the value in the network's graph whose half squared norm grows.
+        objective: what grows.
         size: how far to go, in units of the mean magnitude of the gradient, on the scale of 0..255.
         low, high: bounds of a pixel for each channel, 1 x C x 1 x 1: black and white minus the mean.
     """
 
-    value: str
+    objective: Objective
     size: float
     low: Tensor
     high: Tensor
@@ -41,14 +42,12 @@ def ascend(module: TorchNet, data: Tensor, step: Step, shift: tuple[int, int]) -
         InputRefused: the layer does not answer to this picture at all (its gradient is zero everywhere).
     """
     rolled = data.roll((shift[1], shift[0]), dims=(2, 3)).requires_grad_()
-    blob = module(rolled, [step.value])[step.value]
-    objective = 0.5 * (blob * blob).sum()
+    objective = step.objective.score(module(rolled, sorted(step.objective.values)))
     (gradient,) = torch.autograd.grad(objective, rolled)
     strength = gradient.abs().mean()
     if not strength > 0:
-        raise InputRefused(
-            f"{step.value} does not answer to this picture: its gradient is zero everywhere, or no number"
-        )
+        named = ", ".join(sorted(step.objective.values))
+        raise InputRefused(f"{named}: does not answer to this picture, the gradient is zero everywhere or no number")
     moved = rolled.detach() + gradient * (step.size / strength)
     clipped = torch.maximum(torch.minimum(moved, step.high), step.low)
     return clipped.roll((-shift[1], -shift[0]), dims=(2, 3)), objective.item()

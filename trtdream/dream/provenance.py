@@ -7,18 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trtdream import __version__
-from trtdream.dream.dream import Settings
+from trtdream.dream.dream import Settings, terms
 from trtdream.files import sha256
 from trtdream.runtime.model import Model
 
 
 def provenance(model: Model, source: Path, settings: Settings) -> dict[str, str]:
     """Text entries: the program, the network and its weights, the layer, the parameters, the picture dreamt into."""
-    _, value = model.resolve(settings.layer)
     made = {
         **model.provenance,
         "weights": Path(model.weights.origin).name,
-        "layer": value,
+        "layers": dict(terms(model, settings)),
         "settings": asdict(settings),
         "source": source.name,
         "source_sha256": sha256(source),

@@ -19,12 +19,14 @@ def fill(filler: Filler, shape: Shape, generator: Generator | None = None) -> Te
     The distributions are Caffe's; the random numbers are torch's.
 
     Raises:
-        ValueError: an unknown type, or one that does not go with the shape.
+        ValueError: an unknown type, one that does not go with the shape, or `sparse` with another than gaussian.
     """
     import torch
 
     if filler.type not in FILLERS:
         raise ValueError(f"unknown filler type {filler.type!r}; there are {', '.join(FILLERS)}")
+    if filler.sparse != -1 and filler.type != "gaussian":
+        raise ValueError(f"sparse goes with a gaussian filler, not with {filler.type}")
     tensor = torch.empty(shape)
     FILLERS[filler.type](filler, tensor, generator)
     return tensor
@@ -48,7 +50,8 @@ def _gaussian(filler: Filler, tensor: Tensor, generator: Generator | None) -> No
 
 def _positive_unitball(filler: Filler, tensor: Tensor, generator: Generator | None) -> None:
     tensor.uniform_(generator=generator)
-    tensor.div_(tensor.flatten(1).sum(1).reshape(-1, *[1] * (tensor.dim() - 1)))
+    rows = tensor.view(tensor.shape[0] if tensor.dim() else 1, -1)
+    rows.div_(rows.sum(1, keepdim=True))
 
 
 def _xavier(filler: Filler, tensor: Tensor, generator: Generator | None) -> None:
@@ -74,8 +77,8 @@ def _bilinear(filler: Filler, tensor: Tensor, generator: Generator | None) -> No
 
 def _fan(filler: Filler, shape: Shape) -> float:
     """Inputs or outputs of a unit: count / shape[0] and count / shape[1]."""
-    fan_in = prod(shape) / shape[0]
-    fan_out = prod(shape) / shape[1] if len(shape) > 1 else prod(shape)
+    outputs, inputs, *_ = (*shape, 1, 1)
+    fan_in, fan_out = prod(shape) / outputs, prod(shape) / inputs
     return {
         VarianceNorm.FAN_IN: fan_in,
         VarianceNorm.FAN_OUT: fan_out,

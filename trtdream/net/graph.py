@@ -105,9 +105,9 @@ def connect(net: Net) -> Graph:
         _check(net, layer)
         reads = tuple(_read(net, layer, bottom, written, writers) for bottom in layer.bottoms)
         writes = []
-        for top in _tops(layer):
-            if top in written and not (top in layer.bottoms and layer.kind.may_be_in_place):
-                raise InputRefused(f"{net.name}: {layer}: blob {top!r} is written by a layer before it")
+        for slot, top in enumerate(_tops(layer)):
+            if top in written:
+                _check_in_place(net, layer, slot, top)
             value = top if index == writers.get(top, [index])[-1] else f"{top}@{layer.name}"
             written[top] = value
             writes.append(value)
@@ -131,6 +131,14 @@ def _read(net: Net, layer: Layer, bottom: str, written: Mapping[str, str], write
     raise InputRefused(f"{net.name}: {layer}: its bottom {bottom!r} is written by no layer")
 
 
+def _check_in_place(net: Net, layer: Layer, slot: int, top: str) -> None:
+    """A blob may be written again only by a layer whose bottom, in the same slot, it is (net.cpp, AppendTop)."""
+    if layer.bottoms[slot : slot + 1] != (top,):
+        raise InputRefused(f"{net.name}: {layer}: blob {top!r} is written by a layer before it")
+    if not layer.kind.may_be_in_place:
+        raise InputRefused(f"{net.name}: {layer}: does not work in place: give its top another name than {top!r}")
+
+
 def _check(net: Net, layer: Layer) -> None:
     try:
         layer.kind.check()
@@ -145,3 +153,7 @@ def _check(net: Net, layer: Layer) -> None:
             raise InputRefused(f"{net.name}: {layer}: has {len(names)} {what}s, wants {wanted}")
     if len(set(layer.tops)) < len(layer.tops):
         raise InputRefused(f"{net.name}: {layer}: names a top twice")
+    if len(layer.loss_weight) not in (0, len(_tops(layer))):
+        raise InputRefused(f"{net.name}: {layer}: loss_weight is given once a top, or not at all")
+    if len(layer.propagate_down) not in (0, len(layer.bottoms)):
+        raise InputRefused(f"{net.name}: {layer}: propagate_down is given once a bottom, or not at all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -63,37 +63,45 @@ def infer_shapes(
     return tuple(inferred)
 
 
-def needed_steps(graph: Graph, until: Sequence[str] | None) -> list[Step]:
-    """The steps, in order, that the values in `until` depend on; all if None."""
+def needed_steps(graph: Graph, until: Sequence[str] | None, given: Collection[str] = ()) -> list[Step]:
+    """The steps, in order, that the values in `until` depend on, beyond those already given; all if None."""
     if until is None:
         return list(graph.steps)
-    wanted = set(until)
+    wanted = set(until).difference(given)
     needed = []
     for step in reversed(graph.steps):
         if wanted.intersection(step.writes):
-            wanted.update(step.reads)
+            wanted.update(set(step.reads).difference(given))
             needed.append(step)
     return needed[::-1]
 
 
 def _top_shapes(graph: Graph, step: Step, bottoms: tuple[Shape, ...], given: Mapping[str, Shape]) -> tuple[Shape, ...]:
-    if step.writes and all(value in given for value in step.writes):
-        return tuple(given[value] for value in step.writes)
     try:
-        tops = [tuple(top) for top in step.layer.kind.top_shapes(bottoms, len(step.writes))]
+        if step.writes and all(value in given for value in step.writes):
+            tops = [tuple(given[value]) for value in step.writes]
+        else:
+            inferred = step.layer.kind.top_shapes(bottoms, len(step.writes))
+            tops = [tuple(given.get(value, top)) for value, top in zip(step.writes, inferred, strict=True)]
     except UnknownShape as error:
+        lacking = ", ".join(value for value in step.writes if value not in given)
         raise UsageError(
-            f"{graph.net.name}: {step.layer}: {error}; give it, as in --input {step.writes[0]}=1x3x224x224"
+            f"{graph.net.name}: {step.layer}: {error}; give the shape of {lacking}, as in --input NAME=1x3x224x224"
         ) from error
     except ValueError as error:
         raise InputRefused(f"{graph.net.name}: {step.layer}: {error}") from error
     if any(size < 1 for top in tops for size in top):
         raise InputRefused(f"{graph.net.name}: {step.layer}: its top would have the shape {tops}")
-    return tuple(given.get(value, top) for value, top in zip(step.writes, tops, strict=True))
+    return tuple(tops)
 
 
 def _weights(graph: Graph, step: Step, bottoms: tuple[Shape, ...]) -> tuple[Weight, ...]:
     try:
-        return tuple(step.layer.kind.weights(bottoms))
+        weights = tuple(step.layer.kind.weights(bottoms))
     except ValueError as error:
         raise InputRefused(f"{graph.net.name}: {step.layer}: {error}") from error
+    if len(step.layer.params) > len(weights):
+        raise InputRefused(
+            f"{graph.net.name}: {step.layer}: has {len(step.layer.params)} param for {len(weights)} weights"
+        )
+    return weights

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trtdream.errors import InputRefused
+from trtdream.errors import InputRefused, UsageError
 from trtdream.net.fillers import fill
 from trtdream.net.graph import Graph, Step, connect
 from trtdream.net.kind import Phase, Shape
@@ -51,14 +53,18 @@ class TorchNet(nn.Module):
         self._statistics: set[_Key] = set()
         self.graph: Graph = connect(net.for_phase(phase))
         self._owner: dict[_Key, _Key] = {}
+        self._shape: dict[_Key, Shape] = {}
         self._modules_by_layer: dict[str, nn.Module] = {}
+        self._built: set[str] = set()
         self._plan = lru_cache(maxsize=16)(self._make_plan)
         shared: dict[str, _Key] = {}
         for shapes in infer_shapes(self.graph, inputs, until):
             layer = shapes.step.layer
+            self._built.add(layer.name)
             for index, weight in enumerate(shapes.weights):
                 key, name = (layer.name, index), layer.param(index).name
                 self._owner[key] = shared.setdefault(name, key) if name else key
+                self._shape[key] = weight.shape
                 if not weight.learned:
                     self._statistics.add(key)
                 if self._owner[key] != key:
@@ -75,23 +81,30 @@ class TorchNet(nn.Module):
         """Run the layers that the wanted values need.
 
         Args:
-            inputs: input blobs by name, or the one tensor of a net's first input, each N x ...
+            inputs: input blobs by name, or the one tensor of a net's first input, each N x ...; other values may be
+                given too, and are then not computed.
             until: values by name (see `Graph.at_layer`, `Graph.blob`); the net's outputs if None.
 
         Returns:
             The wanted values by name.
+
+        Raises:
+            UsageError: a wanted value that does not exist, or that the net was built without.
+            InputRefused: an input that the wanted values need is not given.
         """
         given = {self.graph.inputs[0]: inputs} if isinstance(inputs, Tensor) else dict(inputs)
         wanted = tuple(self.graph.outputs if until is None else until)
         values: dict[str, Tensor] = dict(given)
         for planned in self._plan(wanted, frozenset(given)):
+            layer = planned.step.layer
             bottoms = [values[name] for name in planned.step.reads]
-            kind = planned.step.layer.kind
+            for index, down in enumerate(layer.propagate_down):
+                bottoms[index] = bottoms[index] if down else bottoms[index].detach()
             if planned.overwrites:
-                tops: Sequence[Tensor] = [kind.overwrite(bottoms[0])]
+                tops: Sequence[Tensor] = [layer.kind.overwrite(bottoms[0])]
             else:
                 weights = [self._computed_with(key) for key in planned.weights]
-                tops = kind.forward(bottoms, weights, self.phase, len(planned.step.writes))
+                tops = layer.kind.forward(bottoms, weights, layer.phase or self.phase, len(planned.step.writes))
             values.update(zip(planned.step.writes, tops, strict=True))
             for name in planned.done_with:
                 values.pop(name, None)
@@ -112,9 +125,11 @@ class TorchNet(nn.Module):
         }
 
     def weight(self, key: _Key) -> Tensor:
-        """The weight `index` of a layer, for key (layer, index)."""
+        """The weight `index` of a layer, for key (layer, index), in the shape that this layer gives it."""
         layer, index = self._owner[key]
-        return self._modules_by_layer[layer].get_parameter(str(index))
+        parameter = self._modules_by_layer[layer].get_parameter(str(index))
+        shape = self._shape[key]
+        return parameter if tuple(parameter.shape) == shape else parameter.view(shape)
 
     def share_weights(self, other: TorchNet) -> None:
         """Use another net's weights, themselves and not copies, for the layers that both have.
@@ -141,6 +156,8 @@ class TorchNet(nn.Module):
     def load(self, weights: Mapping[str, Sequence[np.ndarray]], origin: str, partial: bool = False) -> Loaded:
         """Take weights by layer name.
 
+        A layer that shares all its weights with earlier ones may be missing: Caffe's HDF5 files leave it out.
+
         Args:
             partial: leave a layer that `weights` has not, or has in another shape, as it is; otherwise refuse.
 
@@ -150,10 +167,12 @@ class TorchNet(nn.Module):
         expected: dict[str, list[Tensor]] = {}
         for layer, index in self._owner:
             expected.setdefault(layer, []).append(self.weight((layer, index)))
+        sharing = {layer for layer in expected if layer not in self._modules_by_layer}
         fitting, missing, unfit = [], [], []
         for layer, tensors in expected.items():
             if layer not in weights:
-                missing.append(layer)
+                if layer not in sharing:
+                    missing.append(layer)
             elif fault := _misfit(tensors, weights[layer]):
                 unfit.append(f"{layer} ({fault})")
             else:
@@ -168,10 +187,10 @@ class TorchNet(nn.Module):
         return Loaded(tuple(fitting), tuple(missing), tuple(unfit), tuple(unused))
 
     def arrays(self) -> dict[str, tuple[np.ndarray, ...]]:
-        """All weights by layer name as float32; shared ones stand under every layer that has them."""
+        """Copies of all weights by layer name as float32; shared ones stand under every layer that has them."""
         found: dict[str, tuple[np.ndarray, ...]] = {}
         for key in self._owner:
-            array = self.weight(key).detach().float().cpu().numpy()
+            array = self.weight(key).detach().float().cpu().numpy().copy()
             found[key[0]] = (*found.get(key[0], ()), array)
         return found
 
@@ -183,27 +202,22 @@ class TorchNet(nn.Module):
         layer, index = key
         if layer not in self._modules_by_layer:
             module = nn.Module()
-            self.add_module(layer.replace("%", "%25").replace(".", "%2E"), module)
+            # Not by add_module, which refuses the names of this class's own attributes: a layer may be called "loss".
+            self._modules[layer.replace("%", "%25").replace(".", "%2E")] = module
             self._modules_by_layer[layer] = module
         self._modules_by_layer[layer].register_parameter(str(index), parameter)
 
     def _check_shared(self, step: Step, key: _Key, shape: Shape) -> None:
-        own = self.weight(key)
-        permissive = step.layer.param(key[1]).permissive
-        if tuple(own.shape) != shape and not (permissive and own.numel() == int(np.prod(shape))):
+        owned, param = self._shape[self._owner[key]], step.layer.param(key[1])
+        if owned != shape and not (param.permissive and prod(owned) == prod(shape)):
             raise InputRefused(
-                f"{self.graph.net.name}: {step.layer}: shares {step.layer.param(key[1]).name!r} of shape "
-                f"{tuple(own.shape)}, but needs {shape}"
+                f"{self.graph.net.name}: {step.layer}: shares {param.name!r} of shape {owned}, but needs {shape}"
             )
 
     def _make_plan(self, wanted: tuple[str, ...], given: frozenset[str]) -> tuple[_Planned, ...]:
-        steps = [
-            step for step in needed_steps(self.graph, wanted) if not (step.writes and given.issuperset(step.writes))
-        ]
-        for step in steps:
-            if step.layer.kind.is_input:
-                lacking = sorted(set(step.writes) - given)
-                raise InputRefused(f"{self.graph.net.name}: input {', '.join(lacking)} is not given")
+        steps = needed_steps(self.graph, [self.graph.blob(name) for name in wanted], given)
+        self._check_runnable(steps, wanted, given)
+        readers = Counter(name for step in steps for name in step.reads)
         last_use = {name: index for index, step in enumerate(steps) for name in (*step.writes, *step.reads)}
         done: dict[int, list[str]] = {}
         for name, index in last_use.items():
@@ -214,18 +228,22 @@ class TorchNet(nn.Module):
                 step,
                 tuple(self._weights_of(step.layer.name)),
                 tuple(done.get(index, ())),
-                overwrites=self._may_overwrite(step, done.get(index, ())),
+                overwrites=step.layer.kind.can_overwrite
+                and step.reads[0] in done.get(index, ())
+                and readers[step.reads[0]] == 1
+                and step.reads[0] not in given
+                and self.graph.values[step.reads[0]].layer.kind.frees_top,
             )
             for index, step in enumerate(steps)
         )
 
-    def _may_overwrite(self, step: Step, done_with: Sequence[str]) -> bool:
-        """Whether the step is the last reader of a value whose memory its writer does not need again either."""
-        return (
-            step.layer.kind.can_overwrite
-            and step.reads[0] in done_with
-            and self.graph.values[step.reads[0]].layer.kind.frees_top
-        )
+    def _check_runnable(self, steps: Sequence[Step], wanted: Sequence[str], given: frozenset[str]) -> None:
+        net = self.graph.net.name
+        needed = {*wanted, *(name for step in steps for name in step.reads)} - given
+        if lacking := sorted(needed.intersection(self.graph.inputs)):
+            raise InputRefused(f"{net}: input {', '.join(lacking)} is not given")
+        if unbuilt := [step.layer.name for step in steps if step.layer.name not in self._built]:
+            raise UsageError(f"{net}: {', '.join(wanted)} needs {unbuilt[0]}, which this module was built without")
 
     def _weights_of(self, layer: str) -> Iterator[_Key]:
         index = 0
@@ -246,7 +264,11 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Planned:
-    """A step to run, its weights, the values nobody needs after it, and whether it may reuse its bottom's memory."""
+    """A step to run, its weights, the values nobody needs after it, and whether it may reuse its bottom's memory.
+
+    It may where it is the only reader of a value that nobody asked for or gave, and that its writer needs no more:
+    another reader may have kept the value for its gradient, or made a view of it.
+    """
 
     step: Step
     weights: tuple[_Key, ...]

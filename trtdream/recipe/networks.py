@@ -42,7 +42,9 @@ def test_net(recipe: Recipe, pictures: TestPictures) -> Net:
     return whole_net(recipe, pictures.net).for_phase(Phase.TEST, pictures.level, pictures.stages)
 
 
-def input_shapes(graph: Graph, pictures: Pictures, channels: int, sides: tuple[int, int], share: int) -> dict[str, Shape]:
+def input_shapes(
+    graph: Graph, pictures: Pictures, channels: int, sides: tuple[int, int], share: int
+) -> dict[str, Shape]:
     """The shapes of a net's input blobs: a batch of `share` pictures of channels x sides, and its labels.
 
     Raises:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from trtdream.recipe.load import Draft
 
 _SAME = (
-    "base_lr lr_policy gamma power stepsize stepvalue max_iter iter_size momentum momentum2 rms_decay delta "
-    "weight_decay regularization_type display average_loss test_interval test_initialization"
-).split()
+    *("base_lr", "lr_policy", "gamma", "power", "stepsize", "stepvalue", "max_iter", "iter_size"),
+    *("momentum", "momentum2", "rms_decay", "delta", "weight_decay", "regularization_type"),
+    *("display", "average_loss", "test_interval", "test_initialization"),
+)
 
 
 def draft_from_solver(path: Path, root: Path | None) -> Draft:

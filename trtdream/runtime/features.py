@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
+from trtdream.console import say
 from trtdream.errors import InputRefused, UsageError
 from trtdream.files import read_file, write_file
 from trtdream.net.graph import connect
@@ -33,6 +34,8 @@ def load_inputs(source: Path, model: Model, phase: Phase = Phase.TEST) -> dict[s
         array = _numbers(_load(content, source), source)
         return {names[0]: array[None] if array.ndim == 3 else array}
     if not content.startswith(b"PK"):
+        if model.assumption:
+            say(model.assumption)
         return {names[0]: preprocess(load_image(source), model.pictures)[None]}
     arrays = _load(content, source)
     inputs = {key.replace("|", "/"): _numbers(arrays[key], source) for key in arrays.files}

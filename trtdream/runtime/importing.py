@@ -10,6 +10,7 @@ import numpy as np
 
 from trtdream.caffe.mean import read_mean
 from trtdream.caffe.prototxt import read_prototxt
+from trtdream.console import say
 from trtdream.errors import UsageError
 from trtdream.files import read_file
 from trtdream.net.kind import Phase
@@ -70,7 +71,9 @@ def make_bundle(
     if mean is None and files.mean:
         mean = read_mean(files.mean)
     training = read_prototxt(files.training) if files.training else None
-    spec = preprocessing(net, mean, scale, squash, files.network.parent, training)
+    spec, assumption = preprocessing(net, mean, scale, squash, files.network.parent, training)
+    if assumption:
+        say(f"{assumption}; --mean tells it")
     labels = read_file(files.labels).decode(errors="replace").splitlines() if files.labels else []
     return Bundle(net, weights, spec, tuple(line.strip() for line in labels if line.strip()))
 

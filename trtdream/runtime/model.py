@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 class Model:
     """What `open_model` gives for a zoo name, a prototxt or a bundle.
 
-    preprocess is None for a network that takes no pictures; labels is empty where nothing names the classes.
+    preprocess is None for a network that takes no pictures; labels is empty where nothing names the classes;
+    assumption says, for whoever feeds it pictures, what nothing told of them.
     """
 
     net: Net
     weights: Weights
     preprocess: Preprocess | None
     labels: tuple[str, ...] = ()
+    assumption: str = ""
 
     @cached_property
     def graph(self) -> Graph:

@@ -111,12 +111,14 @@ def bundled() -> Model:
 
 def _from_zoo(name: str, weights: Weights) -> Model:
     net = build(name, _count_classes(build(name), weights))
-    return Model(net, weights, preprocessing(net, _zoo_mean(name)), _labels(net, weights))
+    mean, assumption = _zoo_mean(name)
+    return Model(net, weights, preprocessing(net, mean)[0], _labels(net, weights), assumption)
 
 
 def _from_prototxt(path: Path, weights: Weights) -> Model:
     net = read_prototxt(path)
-    return Model(net, weights, preprocessing(net, folder=path.parent), _labels(net, weights))
+    preprocess, assumption = preprocessing(net, folder=path.parent)
+    return Model(net, weights, preprocess, _labels(net, weights), assumption)
 
 
 def _from_bundle(folder: Path, weights: Path | None) -> Model:
@@ -142,12 +144,13 @@ def _labels(net: Net, weights: Weights) -> tuple[str, ...]:
     return names if len(names) in sizes else ()
 
 
-def _zoo_mean(name: str) -> np.ndarray:
+def _zoo_mean(name: str) -> tuple[np.ndarray, str]:
     """GoogLeNet's mean is one value a channel; CaffeNet's and AlexNet's the mean image, if it was fetched."""
     if name == "googlenet":
-        return np.array(MEAN_BGR, np.float32)
+        return np.array(MEAN_BGR, np.float32), ""
     folder = find_official("ilsvrc12")
     if folder is not None:
-        return read_mean(folder / "imagenet_mean.binaryproto")
-    say(f"{name} was trained with a mean image: `trtdream fetch ilsvrc12` gets it; its channels' means do until then")
-    return np.array(ILSVRC12_MEAN_BGR, np.float32)
+        return read_mean(folder / "imagenet_mean.binaryproto"), ""
+    return np.array(ILSVRC12_MEAN_BGR, np.float32), (
+        f"{name} was trained with a mean image; its channels' means are taken until `trtdream fetch ilsvrc12` gets it"
+    )

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from trtdream.caffe.mean import read_mean
-from trtdream.console import say
 from trtdream.errors import UsageError
 from trtdream.net.graph import connect
 from trtdream.net.kind import Phase
@@ -21,7 +20,7 @@ ILSVRC12_MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 _DATABASE = (256, 256)
 _CROPS_OF_DATABASE = (224, 227)
-_GREY = {1: "GREY", 3: "BGR"}
+_CHANNELS = {1: "GREY", 3: "BGR"}
 
 
 def preprocessing(
@@ -31,11 +30,11 @@ def preprocessing(
     squash: Size | None = None,
     folder: Path = Path(),
     training: Net | None = None,
-) -> Preprocess | None:
-    """How a network wants its pictures; None if its first input is no picture (N x 1 or 3 x H x W).
+) -> tuple[Preprocess | None, str]:
+    """How a network wants its pictures (None if its first input is no N x 1 or 3 x H x W), and what was assumed of it.
 
-    What is given wins; then what the data layer's `transform_param` says (mean, scale); then assumptions, which
-    are said: ILSVRC12's channel means for three channels, none for one. A picture is squashed to the mean image's size,
+    What is given wins; then what the data layer's `transform_param` says (mean, scale); then assumptions:
+    ILSVRC12's channel means for three channels, none for one. A picture is squashed to the mean image's size,
     to Caffe's 256 x 256 for the crops that are cut from it (224, 227), or else straight to the input's size.
 
     Args:
@@ -43,15 +42,20 @@ def preprocessing(
         training: the train_val network that belongs to a deploy one, for its transform.
     """
     size, channels = _input(net)
-    if size is None or channels not in _GREY:
-        return None
+    if size is None or channels not in _CHANNELS:
+        return None, ""
     transform = _transformation(training or net)
-    if mean is None:
+    assumption = ""
+    if mean is None and transform is not None:
         mean = _mean(net, transform, channels, folder)
+    if mean is None:
+        mean = np.zeros(1, np.float32) if channels == 1 else np.array(ILSVRC12_MEAN_BGR, np.float32)
+        taken = ", ".join(f"{value:.4g}" for value in mean)
+        assumption = f"{net.name}: nothing tells its mean, {taken} is taken"
     if squash is None:
         squash = _squash(mean, size)
     told = transform.scale if transform else 1.0
-    return Preprocess(size, squash, mean, told if scale is None else scale, _GREY[channels])
+    return Preprocess(size, squash, mean, told if scale is None else scale, _CHANNELS[channels]), assumption
 
 
 def _input(net: Net) -> tuple[Size | None, int]:
@@ -73,21 +77,14 @@ def _transformation(net: Net) -> Transformation | None:
     return None
 
 
-def _mean(net: Net, transform: Transformation | None, channels: int, folder: Path) -> np.ndarray:
-    if transform and transform.mean_value:
-        values = transform.mean_value if len(transform.mean_value) == channels else transform.mean_value * channels
-        return np.array(values, np.float32)
-    if transform and transform.mean_file:
+def _mean(net: Net, transform: Transformation, channels: int, folder: Path) -> np.ndarray:
+    values = transform.mean_value
+    if transform.mean_file:
         for place in (Path(transform.mean_file), folder / transform.mean_file, folder / Path(transform.mean_file).name):
             if place.is_file():
                 return read_mean(place)
         raise UsageError(f"{net.name}: its mean file {transform.mean_file} is not found")
-    if transform:
-        return np.zeros(channels, np.float32)
-    mean = np.zeros(1, np.float32) if channels == 1 else np.array(ILSVRC12_MEAN_BGR, np.float32)
-    taken = ", ".join(f"{value:.4g}" for value in mean)
-    say(f"{net.name}: nothing tells its mean, {taken} is taken; `trtdream import` makes a bundle that knows it")
-    return mean
+    return np.array(values if len(values) == channels else (values or (0,)) * channels, np.float32)
 
 
 def _squash(mean: np.ndarray, size: Size) -> Size:

@@ -72,7 +72,8 @@ def resume_from_caffe(saving: Saving, path: Path) -> Progress:
         InputRefused: a file that is damaged or of another net; nothing was changed then.
     """
     state = read_solverstate(read_file(path), str(path))
-    learned = next((p for p in (Path(state.learned_net), path.parent / Path(state.learned_net).name) if p.exists()), None)
+    named = Path(state.learned_net)
+    learned = next((place for place in (named, path.parent / named.name) if place.exists()), None)
     if learned is None:
         raise UsageError(f"{path}: its weights {state.learned_net} are neither there nor beside it")
     update, net = saving.step.update, saving.step.net

@@ -66,7 +66,7 @@ class Result:
     stopped: str = ""
 
 
-def train(recipe: Recipe, choice: Choice = Choice(), watching: Watching = Watching()) -> Result:  # noqa: B008  frozen
+def train(recipe: Recipe, choice: Choice = Choice(), watching: Watching = Watching()) -> Result:
     """Train as the recipe says, in this process or, under torchrun, as one of many.
 
     Raises:
@@ -156,7 +156,8 @@ def _begin(saving: Saving, choice: Choice, watching: Watching, log: Log) -> Prog
         progress = saving.restore(snapshot)
         log.line(f"Resuming from {snapshot.path}")
         if snapshot.state.ranks != saving.world.size:
-            log.line(f"It was trained by {snapshot.state.ranks} processes, not {saving.world.size}: not to the bit", "W")
+            before = f"It was trained by {snapshot.state.ranks} processes, not {saving.world.size}"
+            log.line(f"{before}: it goes on, but not to the bit", "W")
         return progress
     if weights is not None:
         log.line(f"Finetuning from {weights}")

@@ -41,6 +41,8 @@ class ReLU(Pointwise):
     def overwrite(self, x: Tensor) -> Tensor:
         from torch.nn.functional import leaky_relu
 
+        if self.negative_slope < 0:  # the sign of the result would not tell the gradient the sign of x
+            return self.apply(x)
         return leaky_relu(x, self.negative_slope, inplace=True) if self.negative_slope else x.relu_()
 
     def apply(self, x: Tensor) -> Tensor:
@@ -113,7 +115,9 @@ class BNLL(Pointwise):
     """log(1 + e^x), without overflow."""
 
     def apply(self, x: Tensor) -> Tensor:
-        return x.relu() + (-x.abs()).exp().log1p()
+        import torch
+
+        return torch.logaddexp(x, x.new_zeros(()))
 
 
 @layer_kind("Swish", message="swish_param")

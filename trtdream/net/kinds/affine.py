@@ -23,13 +23,15 @@ class _Along(Kind):
     def _axes(self, bottoms: Sequence[Shape], axis: int, num_axes: int) -> tuple[int, Shape]:
         """The first axis, and the shape laid along it."""
         first = bottoms[0]
+        if len(bottoms) == 2 and not bottoms[1]:
+            return 0, ()
         start = canonical_axis(axis, len(first))
         if len(bottoms) == 2:
             along = bottoms[1]
         else:
             along = first[start:] if num_axes == -1 else first[start : start + num_axes]
-            if num_axes > len(first) - start:
-                raise ValueError(f"num_axes {num_axes} from axis {start} on is more than {first} has")
+            if not -1 <= num_axes <= len(first) - start:
+                raise ValueError(f"num_axes {num_axes} from axis {start} on does not exist in {first}")
         if first[start : start + len(along)] != along:
             raise ValueError(f"shape {along} does not fit {first} from axis {start} on")
         return start, along

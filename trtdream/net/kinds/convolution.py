@@ -75,6 +75,17 @@ class _Convolving(Kind):
     def dilations(self) -> Pair:
         return _pair("dilation", self.dilation, 0, 0, 1)
 
+    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
+        if len(bottoms) != tops:
+            raise ValueError(f"{len(bottoms)} bottoms need as many tops, not {tops}")
+        if len(set(bottoms)) > 1:
+            raise ValueError(f"its bottoms differ in shape: {', '.join(map(str, bottoms))}")
+        return [(bottom[0], self.num_output, *self._sides(bottom)) for bottom in bottoms]
+
+    def _sides(self, bottom: Shape) -> list[int]:
+        """Height and width of the top."""
+        raise NotImplementedError(self.type_name)
+
     def _channels(self, bottom: Shape) -> int:
         if len(bottom) != 4:
             raise ValueError(f"its bottom is N x C x H x W, not of shape {bottom}")
@@ -90,11 +101,6 @@ class _Convolving(Kind):
 @dataclass(frozen=True)
 class Convolution(_Convolving):
     """Cross-correlation with `num_output` filters. Size: floor((in + 2 pad - extent) / stride) + 1."""
-
-    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        if len(bottoms) != tops:
-            raise ValueError(f"{len(bottoms)} bottoms need as many tops, not {tops}")
-        return [(bottom[0], self.num_output, *self._sides(bottom)) for bottom in bottoms]
 
     def _sides(self, bottom: Shape) -> list[int]:
         self._channels(bottom)
@@ -129,11 +135,6 @@ class Convolution(_Convolving):
 @dataclass(frozen=True)
 class Deconvolution(_Convolving):
     """A convolution's transpose. Size: stride (in - 1) + extent - 2 pad."""
-
-    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        if len(bottoms) != tops:
-            raise ValueError(f"{len(bottoms)} bottoms need as many tops, not {tops}")
-        return [(bottom[0], self.num_output, *self._sides(bottom)) for bottom in bottoms]
 
     def _sides(self, bottom: Shape) -> list[int]:
         self._channels(bottom)

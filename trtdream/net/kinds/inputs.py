@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trtdream.net.kind import MANY, Kind, Phase, Shape, Weight, beside, layer_kind
 from trtdream.net.parameters import BlobShape, Filler, Transformation
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _COLOURS = 3
+T = TypeVar("T")
 
 
 class UnknownShape(ValueError):
@@ -38,10 +39,7 @@ class Input(_Source):
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         if not self.shape:
             raise UnknownShape("input_param has no shape")
-        if len(self.shape) not in (1, tops):
-            raise ValueError(f"{len(self.shape)} shapes for {tops} tops")
-        shapes = self.shape * tops if len(self.shape) == 1 else self.shape
-        return [shape.dim for shape in shapes]
+        return _one_a_top([shape.dim for shape in self.shape], tops, "shapes")
 
 
 @layer_kind("DummyData", message="dummy_data_param", v1="DUMMY_DATA")
@@ -59,11 +57,13 @@ class DummyData(_Source):
     tops = (1, MANY)
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        legacy = zip(self.num, self.channels, self.height, self.width, strict=True)
-        shapes = [s.dim for s in self.shape] or [tuple(s) for s in legacy]
-        if len(shapes) not in (1, tops):
-            raise ValueError(f"{len(shapes)} shapes for {tops} tops")
-        return shapes * tops if len(shapes) == 1 else shapes
+        legacy = (self.num, self.channels, self.height, self.width)
+        if self.shape and any(legacy):
+            raise ValueError("give shape, or the older num, channels, height and width")
+        if self.shape:
+            return _one_a_top([shape.dim for shape in self.shape], tops, "shapes")
+        each = [_one_a_top(sizes, tops, "sizes (num, channels, height or width)") for sizes in legacy]
+        return [tuple(sizes) for sizes in zip(*each, strict=True)]
 
 
 class Database(StrEnum):
@@ -114,6 +114,7 @@ class Data(_Pictures):
 class ImageData(_Pictures):
     """Pictures and labels from a list file."""
 
+    batch_size: int = 1
     rand_skip: int = 0
     shuffle: bool = False
     new_height: int = 0
@@ -135,10 +136,6 @@ class ImageData(_Pictures):
 class WindowData(_Pictures):
     """Windows of pictures and their labels, from a list of boxes."""
 
-    scale: float = 1.0
-    mean_file: str = ""
-    crop_size: int = 0
-    mirror: bool = False
     fg_threshold: float = 0.5
     bg_threshold: float = 0.5
     fg_fraction: float = 0.25
@@ -178,6 +175,13 @@ class HDF5Data(_Source):
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         raise UnknownShape("only the HDF5 files know the shapes")
+
+
+def _one_a_top(given: Sequence[T], tops: int, what: str) -> list[T]:
+    """One value for each top, where one may be given for all."""
+    if len(given) not in (1, tops):
+        raise ValueError(f"{len(given)} {what} for {tops} tops")
+    return list(given) * (tops if len(given) == 1 else 1)
 
 
 @layer_kind("Parameter", message="parameter_param")

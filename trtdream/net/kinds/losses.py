@@ -24,8 +24,9 @@ class _Loss(Kind):
     is_loss = True
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        if prod(bottoms[0]) != prod(bottoms[1]):
-            raise ValueError(f"its bottoms differ in size: {bottoms[0]} and {bottoms[1]}")
+        first, second = bottoms
+        if first[:1] != second[:1] or prod(first) != prod(second):
+            raise ValueError(f"its bottoms differ in size: {first} and {second}")
         return [()]
 
 
@@ -89,7 +90,7 @@ class SigmoidCrossEntropyLoss(_Loss):
         x = _wide(bottoms[0])
         target = bottoms[1].reshape(x.shape).to(x.dtype)
         ignored = self.loss.ignore_label
-        counted = target != ignored if ignored is not None else torch.ones_like(target, dtype=torch.bool)
+        counted = target.long() != ignored if ignored is not None else torch.ones_like(target, dtype=torch.bool)
         each = binary_cross_entropy_with_logits(x, target.where(counted, 0), reduction="none") * counted
         mode = self.loss.mode(Normalization.BATCH_SIZE)
         return [each.sum() / _normalizer(mode, x.shape[0], counted)]
@@ -134,7 +135,7 @@ class HingeLoss(_Loss):
 
         scores = _wide(bottoms[0]).flatten(1)
         sign = 1 - 2 * one_hot(bottoms[1].reshape(-1).long(), scores.shape[1])
-        margin = (1 + sign * scores).clamp(min=0)
+        margin = (1 + sign * scores).relu()  # not clamp, which at 0 has a gradient where Caffe has none
         total = margin.sum() if self.norm is Norm.L1 else (margin * margin).sum()
         return [total / scores.shape[0]]
 
@@ -163,10 +164,10 @@ class ContrastiveLoss(_Loss):
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
         a, b = (_wide(x).flatten(1) for x in bottoms[:2])
-        similar = bottoms[2].reshape(-1) != 0
+        similar = bottoms[2].reshape(-1).long() != 0
         squared = ((a - b) ** 2).sum(1)
         if self.legacy_version:
-            apart = (self.margin - squared).clamp(min=0)
+            apart = (self.margin - squared).relu()
         else:
             distance = squared.detach().sqrt()
             missing = (self.margin - distance).clamp(min=0)

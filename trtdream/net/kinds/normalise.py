@@ -36,13 +36,16 @@ class BatchNorm(Kind):
     def forward(
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
+        import torch
         from torch.nn.functional import batch_norm
 
         (x,), (mean_sum, variance_sum, factor) = bottoms, weights
         stored = phase is Phase.TEST if self.use_global_stats is None else self.use_global_stats
         if not stored:
             self._remember(x.detach(), mean_sum, variance_sum, factor)
-            return [batch_norm(x, None, None, training=True, eps=self.eps)]
+            # Not torch.nn.functional's form, which refuses a channel of one value; Caffe gives 0 there.
+            cudnn = torch.backends.cudnn.enabled
+            return [torch.batch_norm(x, None, None, None, None, True, 0.0, self.eps, cudnn)]
         divisor = factor.where(factor != 0, factor.new_tensor(float("inf")))
         return [batch_norm(x, mean_sum / divisor, variance_sum / divisor, eps=self.eps)]
 
@@ -72,5 +75,8 @@ class MVN(Kind):
         flat = x.flatten(1) if self.across_channels else x.reshape(*x.shape[:2], -1)
         centred = flat - flat.mean(-1, keepdim=True)
         if self.normalize_variance:
-            centred = centred / ((centred * centred).mean(-1, keepdim=True).sqrt() + self.eps)
+            variance = (centred * centred).mean(-1, keepdim=True)
+            # The square root's gradient at 0 is infinite: channels of one value must not come near it.
+            deviation = variance.where(variance > 0, 1).sqrt().where(variance > 0, 0)
+            centred = centred / (deviation + self.eps)
         return [centred.reshape(x.shape)]

@@ -61,6 +61,14 @@ class Pooling(Kind):
             return
         if bool(self.kernel_size) == bool(self.kernel_h or self.kernel_w):
             raise ValueError("give kernel_size, or kernel_h and kernel_w")
+        for name, both, height, width in (
+            ("stride", self.stride != 1, self.stride_h, self.stride_w),
+            ("pad", self.pad != 0, self.pad_h, self.pad_w),
+        ):
+            if both and (height or width):
+                raise ValueError(f"give {name}, or {name}_h and {name}_w")
+        if bool(self.stride_h) != bool(self.stride_w):
+            raise ValueError("stride_h and stride_w go together")
         if min(self._kernel) < 1 or min(self.strides) < 1:
             raise ValueError("kernel and stride must be at least 1")
         if any(pad >= kernel for pad, kernel in zip(self.pads, self._kernel, strict=True)):

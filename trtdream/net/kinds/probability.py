@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from trtdream.net.kind import Kind, Phase, Shape, canonical_axis, layer_kind
@@ -70,7 +71,10 @@ class Accuracy(Kind):
     tops = (1, 2)
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        classes = bottoms[0][canonical_axis(self.axis, len(bottoms[0]))]
+        axis = canonical_axis(self.axis, len(bottoms[0]))
+        classes = bottoms[0][axis]
+        if prod(bottoms[1]) * classes != prod(bottoms[0]):
+            raise ValueError(f"scores {bottoms[0]} want a label for each position, there are {prod(bottoms[1])}")
         if not 1 <= self.top_k <= classes:
             raise ValueError(f"top_k {self.top_k} must be between 1 and the {classes} classes")
         return [(), (classes,)][:tops]

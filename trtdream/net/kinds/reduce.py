@@ -78,7 +78,7 @@ class ArgMax(Kind):
         if self.axis is not None:
             values, indices = _greatest(x, self.top_k, canonical_axis(self.axis, x.dim()))
             return [values if self.out_max_val else indices.to(x.dtype)]
-        values, indices = _greatest(x.flatten(1), self.top_k, 1)
+        values, indices = _greatest(x.reshape(x.shape[0], -1), self.top_k, 1)
         rows = [indices.to(x.dtype), values] if self.out_max_val else [indices.to(x.dtype)]
         return [torch.stack(rows, 1).reshape(self.top_shapes([tuple(x.shape)], 1)[0])]
 

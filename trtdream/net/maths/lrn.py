@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import avg_pool2d, conv2d, local_response_norm
 
 
@@ -44,6 +45,7 @@ class _AcrossChannels(torch.autograd.Function):
         return x * power
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         x, scale, power = ctx.saved_tensors
         own = gradients[0] * power

@@ -1,0 +1,65 @@
+"""Writes README.md's tables from benchmarks/results/*.json, so that no number there is typed by hand.
+
+python benchmarks/readme_tables.py           rewrite the tables
+python benchmarks/readme_tables.py --check   only say whether they are what the results say (exit 1 if not)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trtdream.files import write_file
+
+ROOT = Path(__file__).resolve().parents[1]
+_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    before = readme.read_text()
+    after = _TABLE.sub(lambda found: f"{found[1]}{render(ROOT / found[2])}{found[3]}", before)
+    if "--check" in sys.argv:
+        sys.exit(after != before)
+    write_file(readme, after)
+
+
+def render(result: Path) -> str:
+    """The markdown of a result's table, and the machine below it."""
+    document = json.loads(result.read_text())
+    return f"{TABLES[result.name](document)}\n{machine_line(document)}\n\n"
+
+
+def forward(document: dict[str, Any]) -> str:
+    lines = [
+        "| network, batch | forward, ms | real Caffe | | forward and gradient to the picture, ms | real Caffe | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in document["rows"]:
+        cells = [f"{row['network']}, {row['batch']}"]
+        for part in ("forward", "forward_and_gradient"):
+            ours, caffes = row[part]["median_ms"], row[part]["caffe_ms"]
+            cells += [f"{ours:.1f}", f"{caffes:.1f}", f"{ours / caffes:.0%}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def machine_line(document: dict[str, Any]) -> str:
+    """Hardware, versions and repetitions, without which the numbers say nothing."""
+    machine = document["machine"]
+    runs = document["rows"][0]["forward"]["runs"]
+    where = machine["gpu"] or f"{machine['processor']}, {document['threads']} threads"
+    return (
+        f"Median of {runs} runs after warming up; {where}, torch {machine['torch']}, float32; no copies, no decoding."
+    )
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"forward.json": forward}
+
+
+if __name__ == "__main__":
+    main()

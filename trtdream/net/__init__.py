@@ -1,0 +1,1 @@
+"""Networks as lists of named layers: kinds, graph, shapes, the zoo, the torch module."""
