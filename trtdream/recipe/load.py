@@ -125,7 +125,7 @@ def _set(values: Any, place: Place, value: Any) -> None:
         values = values[part]
     if not isinstance(values, dict | list):
         raise TypeError(place)
-    values[place[-1]] = value  # type: ignore[index, call-overload]
+    values[place[-1]] = value  # type: ignore[index]
 
 
 def _note_lines(node: yaml.Node, place: Place, places: dict[Place, str]) -> None:

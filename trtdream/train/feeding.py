@@ -37,13 +37,12 @@ class Feeding:
     @property
     def picture_shape(self) -> Shape:
         """C x H x W of the pictures before the crop."""
-        shape = self.loader.picture_shape
-        if shape is None:  # known only once a picture was decoded; the position stays
+        if self.loader.picture_shape is None:  # known only once a picture was decoded; the position stays
             state = self.loader.state_dict()
-            shape = tuple(next(self.loader).data.shape[1:])
+            next(self.loader)
             self.loader.load_state_dict(state)
-            shape = self.loader.picture_shape or shape
-        return shape
+        assert self.loader.picture_shape is not None  # the loader notes it with its first batch
+        return self.loader.picture_shape
 
     def shapes(self, graph: Graph) -> dict[str, Shape]:
         """The shapes of this process' share of a batch, by input blob."""

@@ -82,7 +82,7 @@ def _rmsprop(weights: Tensors, gradients: Tensors, history: Sequence[Tensors], r
 def _adadelta(weights: Tensors, gradients: Tensors, history: Sequence[Tensors], rate: Rate, solver: Solver) -> None:
     squares, updates = history
     _average_squares(squares, gradients, solver.momentum)
-    ratio = torch._foreach_add(updates, solver.delta)
+    ratio = list(torch._foreach_add(updates, solver.delta))
     torch._foreach_div_(ratio, torch._foreach_add(squares, solver.delta))
     torch._foreach_sqrt_(ratio)
     torch._foreach_mul_(ratio, gradients)

@@ -54,7 +54,7 @@ def iteration_line(iteration: int, loss: float, seconds: float, iterations: int)
 
 def output_lines(phase: str, values: Values, weights: Mapping[str, float]) -> list[str]:
     """`    Train net output #0: loss = 6.9 (* 1 = 6.9 loss)`: one for each number, blobs by name as Caffe's set."""
-    lines = []
+    lines: list[str] = []
     for name in sorted(values):
         for value in values[name]:
             line = f"    {phase} net output #{len(lines)}: {name} = {value:.6g}"
