@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
 
@@ -12,14 +10,13 @@ from trtdream.caffe.solver import read_solver
 from trtdream.errors import UsageError
 from trtdream.net.graph import Graph, connect
 from trtdream.net.kind import Phase, Shape
-from trtdream.net.net import Layer, Net
+from trtdream.net.net import Net
 from trtdream.net.shapes import infer_shapes
 from trtdream.net.zoo import build
 from trtdream.recipe.schema import Pictures, Recipe, TestPictures
 
 _ILSVRC12 = 1000
 _COLOURS = 3
-_MOST_WEIGHTS = 2  # of a layer that learns: weight and bias
 
 
 def train_net(recipe: Recipe) -> Net:
@@ -29,12 +26,7 @@ def train_net(recipe: Recipe) -> Net:
         UsageError: no such network or file.
         InputRefused: a file that is no network.
     """
-    net = whole_net(recipe).for_phase(Phase.TRAIN, recipe.net.level, recipe.net.stages)
-    for pattern, factor in recipe.net.lr_mult.items():
-        if not any(fnmatchcase(layer.name, pattern) for layer in net.layers):
-            raise UsageError(f"net.lr_mult: no layer of {net.name} is called {pattern!r}; `trtdream layers` lists them")
-        net = replace(net, layers=tuple(_faster(layer, pattern, factor) for layer in net.layers))
-    return net
+    return whole_net(recipe).for_phase(Phase.TRAIN, recipe.net.level, recipe.net.stages)
 
 
 def test_net(recipe: Recipe, pictures: TestPictures) -> Net:
@@ -82,14 +74,6 @@ def whole_net(recipe: Recipe, other: Path | None = None) -> Net:
         assert written is not None  # it was read from there before
         return written
     return read_prototxt(path)
-
-
-def _faster(layer: Layer, pattern: str, factor: float) -> Layer:
-    """The layer with the learning rates of its weights multiplied, if its name is of the pattern."""
-    if not fnmatchcase(layer.name, pattern):
-        return layer
-    specs = (layer.param(index) for index in range(max(len(layer.params), _MOST_WEIGHTS)))
-    return replace(layer, params=tuple(replace(spec, lr_mult=spec.lr_mult * factor) for spec in specs))
 
 
 def describe(recipe: Recipe) -> dict[str, str | int]:

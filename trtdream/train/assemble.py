@@ -19,6 +19,7 @@ from trtdream.train.compute import Compute, resolve_compute
 from trtdream.train.evaluate import Tester
 from trtdream.train.feeding import Feeding, open_feeding
 from trtdream.train.fused import FusedUpdate
+from trtdream.train.graph import GraphStep
 from trtdream.train.rules import Update, learned_weights
 from trtdream.train.saving import Saving
 from trtdream.train.step import Step
@@ -49,7 +50,8 @@ def assemble(recipe: Recipe, world: World, device: torch.device) -> tuple[Saving
     tests = open_tests(recipe, net, compute, world, classes)
     torch.manual_seed(recipe.run.seed + world.rank)
     form = FusedUpdate if compute.fused_update else Update
-    step = Step(net, form(recipe.solver, learned_weights(net)), world)
+    update = form(recipe.solver, learned_weights(net, recipe.net.lr_mult))
+    step = GraphStep(net, update, compute.compile) if compute.cuda_graph else Step(net, update, world, compute.compile)
     return Saving(recipe, world, step, feeding, tests), compute
 
 

@@ -6,14 +6,16 @@ decay, let the solver's rule make an update of them, subtract it. The learning r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from fnmatch import fnmatchcase
+from math import prod, sqrt
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trtdream.errors import UsageError
 from trtdream.net.torch_module import TorchNet
 from trtdream.recipe.schema import Solver
 
@@ -37,13 +39,27 @@ class Learned:
         return f"{self.key[0]}.{self.key[1]}"
 
 
-def learned_weights(net: TorchNet) -> list[Learned]:
-    """The weights of a net that are trained, each once, in the net's order. Those of lr_mult 0 are not."""
+def learned_weights(net: TorchNet, factors: Mapping[str, float] | None = None) -> list[Learned]:
+    """The weights of a net that are trained, each once, in the net's order. Those of lr_mult 0 are not.
+
+    Args:
+        factors: multiply the lr_mult of layers, by pattern of their names; what becomes 0 needs no gradient any more.
+
+    Raises:
+        UsageError: no layer is of a pattern.
+    """
+    for pattern in factors or {}:
+        if not any(fnmatchcase(layer, pattern) for layer in net.graph.layers):
+            raise UsageError(
+                f"net.lr_mult: no layer of {net.graph.net.name} is called {pattern!r}; `trtdream layers` lists them"
+            )
     found = []
     for (layer, index), tensor in net.weight_keys():
+        param = net.graph.layers[layer].layer.param(index)
+        factor = prod(value for pattern, value in (factors or {}).items() if fnmatchcase(layer, pattern))
+        tensor.requires_grad_(tensor.requires_grad and factor != 0)
         if tensor.requires_grad:
-            param = net.graph.layers[layer].layer.param(index)
-            found.append(Learned((layer, index), tensor, param.lr_mult, param.decay_mult))
+            found.append(Learned((layer, index), tensor, param.lr_mult * factor, param.decay_mult))
     return found
 
 

@@ -36,12 +36,13 @@ class Outcome:
 class Step:
     """The plain step. Nothing in it waits for the device."""
 
-    def __init__(self, net: TorchNet, update: Update, world: World | None = None) -> None:
+    def __init__(self, net: TorchNet, update: Update, world: World | None = None, compiled: bool = False) -> None:
         self.net, self.update, self.world = net, update, world or World()
         self.outputs = net.graph.outputs
         self._softmaxes = _softmaxes(net) if update.solver.label_smoothing else []
         scores = (one.scores for one in self._softmaxes)
         self._asked = tuple(dict.fromkeys((*self.outputs, *net.loss_weights(), *scores)))
+        self._forward = torch.compile(self._values, dynamic=False) if compiled else self._values
 
     def run(self, batches: Sequence[Inputs], rate: Rate) -> Outcome:
         """Train one iteration on `iter_size` batches."""
@@ -64,12 +65,15 @@ class Step:
         """Accumulate the gradients of the batches; the mean of their losses and the last one's outputs."""
         losses, outputs = [], {}
         for batch in batches:
-            values = self.net(batch.blobs, self._asked)
+            values = self._forward(batch.blobs)
             loss = self.objective(values)
             loss.backward()
             losses.append(loss.detach())
             outputs = {name: values[name].detach() for name in self.outputs}
         return torch.stack(losses).mean(), outputs
+
+    def _values(self, blobs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.net(blobs, self._asked)  # type: ignore[no-any-return]
 
     def objective(self, values: dict[str, Tensor]) -> Tensor:
         """The weighted losses; with label smoothing e, each is (1 - e) of itself and e of the mean over classes."""
