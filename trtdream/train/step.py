@@ -59,7 +59,7 @@ class Step:
     @torch.no_grad()
     def loss(self, batch: Inputs) -> Tensor:
         """The loss of a batch, nothing learned from it."""
-        return self.objective(self.net(batch.blobs, self._asked)).detach()
+        return self.objective(self._forward(batch.blobs)).detach()
 
     def forward_backward(self, batches: Sequence[Inputs]) -> tuple[Tensor, dict[str, Tensor]]:
         """Accumulate the gradients of the batches; the mean of their losses and the last one's outputs."""
