@@ -23,7 +23,7 @@ def read_mean(path: Path) -> np.ndarray:
     if content.startswith(b"\x93NUMPY"):
         try:
             mean = np.load(BytesIO(content), allow_pickle=False)
-        except ValueError as error:
+        except Exception as error:  # of a damaged header numpy lets out tokenizer and memory errors as well
             raise InputRefused(f"{path}: is no readable .npy array ({error})") from error
     else:
         mean = array_from_blob(parse("BlobProto", content, str(path)), str(path))

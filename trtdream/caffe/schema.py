@@ -145,7 +145,7 @@ _BOOLEANS = {
 
 def _integer(text: str, signed: bool) -> int:
     try:
-        number = int(text, 0)
+        number = int(text.replace("_", "?"), 0)  # Python would read 1_000
     except ValueError:
         raise ValueError(f"{text!r} is no whole number") from None
     if number < 0 and not signed:
@@ -158,7 +158,7 @@ def _integer(text: str, signed: bool) -> int:
 def _number(text: str) -> float:
     digits = text[:-1] if re.fullmatch(r"[-+.0-9eE]+[fF]", text) else text
     try:
-        return float(digits)
+        return float(digits.replace("_", "?"))
     except ValueError:
         raise ValueError(f"{text!r} is no number") from None
 

@@ -11,12 +11,15 @@ from trtdream.errors import UsageError
 def pick_device(name: str) -> str:
     """`cpu` or `cuda` for `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
 
+    Float32 is float32 there too: torch lets convolutions round to TF32 (10 bits) unless it is told not to.
+
     Raises:
         UsageError: another name, or a GPU that is not there.
     """
     import torch
 
     keep_freed_memory()
+    torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

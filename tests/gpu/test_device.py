@@ -1,0 +1,63 @@
+"""The same work on a GPU and on the CPU. `pytest -m gpu` runs the GPU's half; the CPU's runs everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.net.layer_truth import worst
+from trtdream.dream.dream import Layer, Settings, dream
+from trtdream.net import zoo
+from trtdream.net.torch_module import TorchNet
+from trtdream.runtime.classify import classify
+from trtdream.runtime.device import pick_device
+from trtdream.runtime.image import load_image
+from trtdream.runtime.open_model import bundled
+from trtdream.weights.weights import load_weights
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_blob_is_caffes(shared: Path, truth: Path, device: str) -> None:
+    """Float32 is float32: no TF32 creeps in."""
+    module = TorchNet(zoo.build("googlenet"))
+    module.load(load_weights(shared / "models/bvlc_googlenet.caffemodel").layers, "real")
+    module.to(pick_device(device))
+    real = np.load(truth / "real/googlenet_cat.npz")
+    blobs = [name for name in real.files if name != "input" and not name.startswith("grad|")]
+    with torch.inference_mode():
+        x = torch.from_numpy(real["input"])[None].to(device)
+        found = module(x, [name.replace("|", "/") for name in blobs])
+    for name in blobs:
+        value = found[name.replace("|", "/")].cpu().numpy().reshape(real[name].shape)
+        assert worst(value, real[name]) < 1e-5, name
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_sees_the_same_class(shared: Path, truth: Path, device: str, dtype: torch.dtype) -> None:
+    module = TorchNet(zoo.build("googlenet"))
+    module.load(load_weights(shared / "models/bvlc_googlenet.caffemodel").layers, "real")
+    module.to(pick_device(device), dtype)
+    ten = np.load(truth / "real/googlenet_probs.npz")
+    with torch.inference_mode():
+        found = module(torch.from_numpy(ten["inputs"]).to(device, dtype))["prob"].float().cpu().numpy()
+    assert (found.argmax(1) == ten["probs"].argmax(1)).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_dream_and_classify_without_anything_fetched(device: str) -> None:
+    """On the bundled network and photograph: what a fresh clone has."""
+    model, cat = bundled(), load_image(ROOT / "scripts/pictures/chelsea.png")
+    settings = Settings((Layer("68"),), octaves=2, iterations=8)
+    done = dream(model, cat, settings, pick_device(device))
+    assert all(octave.last > 1.5 * octave.first for octave in done.octaves)
+    assert done.picture.shape == cat.shape
+    seen = classify(model, [cat, done.picture], device=device)
+    assert [len(each) for each in seen] == [5, 5]
+    assert sum(one.probability for one in seen[0]) <= 1.0001
