@@ -73,7 +73,7 @@ class Step:
         return torch.stack(losses).mean(), outputs
 
     def _values(self, blobs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.net(blobs, self._asked)  # type: ignore[no-any-return]
+        return self.net(blobs, self._asked)
 
     def objective(self, values: dict[str, Tensor]) -> Tensor:
         """The weighted losses; with label smoothing e, each is (1 - e) of itself and e of the mean over classes."""
