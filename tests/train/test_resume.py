@@ -179,6 +179,16 @@ def test_a_run_is_not_mixed_with_another_by_accident(drawn: Path, tmp_path: Path
         train(small_recipe(drawn, tmp_path / "nothing"), Choice(resume="latest"))
 
 
+def test_going_back_does_not_leave_later_snapshots_to_be_mistaken(drawn: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(small_recipe(drawn, folder, solver__max_iter=6, run__snapshot=2))
+    back = small_recipe(drawn, folder, solver__max_iter=3)
+    with pytest.raises(UsageError, match=r"later snapshots than iteration 2 \(up to iter_6\)"):
+        train(back, Choice(resume=str(folder / "iter_2")))
+    train(back, Choice(resume=str(folder / "iter_2"), force=True))
+    assert [path.name for path in list_snapshots(folder)] == ["iter_2", "iter_3"]
+
+
 def test_only_the_newest_are_kept(drawn: Path, tmp_path: Path) -> None:
     train(small_recipe(drawn, tmp_path / "run", solver__max_iter=9, run__snapshot=2, run__keep=2))
     assert [path.name for path in list_snapshots(tmp_path / "run")] == ["iter_8", "iter_9"]

@@ -94,6 +94,7 @@ def train(recipe: Recipe, choice: Choice = Choice(), watching: Watching = Watchi
 def _train(saving: Saving, compute: Compute, choice: Choice, watching: Watching, log: Log) -> Result:
     recipe, world = saving.recipe, saving.world
     progress = _begin(saving, choice, watching, log)
+    _leave_behind(recipe.run.folder, progress.iteration, choice.force)
     if world.is_first:
         _before(saving, compute, progress, log)
     metrics = Metrics(recipe.run.folder, progress.iteration) if world.is_first else None
@@ -163,6 +164,18 @@ def _begin(saving: Saving, choice: Choice, watching: Watching, log: Log) -> Prog
         log.line(f"Finetuning from {weights}")
         watching.loaded(fine_tune(saving.step.net, weights, choice.offline))
     return Progress(loss_window=deque())
+
+
+def _leave_behind(folder: Path, iteration: int, force: bool) -> None:
+    """Snapshots later than the one a run goes on from would be taken for its own; they go, if that is wanted."""
+    later = [path for path in list_snapshots(folder) if int(path.name.removeprefix("iter_")) > iteration]
+    if later and not force:
+        raise UsageError(
+            f"{folder}: holds later snapshots than iteration {iteration} (up to {later[-1].name}): run.folder=OTHER "
+            "goes on elsewhere, --force removes them"
+        )
+    for path in later:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _before(saving: Saving, compute: Compute, progress: Progress, log: Log) -> None:
