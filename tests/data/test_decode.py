@@ -125,6 +125,18 @@ def test_drawn_areas_stay_in_their_range() -> None:
     assert abs(np.log(drawn[:, 3]).mean()) < 0.01
 
 
+def test_a_batch_of_pictures_with_and_without_the_right_size() -> None:
+    """Those that have it come out as they were decoded, the others resized as alone."""
+    from PIL import Image
+
+    right, wrong = jpeg(gradient(40, 40), quality=80), jpeg(gradient(50, 30), quality=80)
+    made = decode([right, wrong, right], Transform(size=40))
+    pixels = np.asarray(Image.open(io.BytesIO(right)))[:, :, ::-1].transpose(2, 0, 1)
+    assert np.array_equal(made[0], pixels)
+    assert np.array_equal(made[2], pixels)
+    assert np.array_equal(made[1], decode([wrong], Transform(size=40))[0])
+
+
 def test_two_batches_wait_in_order() -> None:
     contents = [np.frombuffer(jpeg(np.full((8, 8, 3), value, np.uint8)), np.uint8) for value in (10, 90, 200)]
     decoder = Decoder(Geometry(8, 8, "squash"), 2, 2, CPU)

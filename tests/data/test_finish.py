@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trtdream.data.finish import Finish, coloured
+from trtdream.data.finish import Finish, Recycled, coloured
 from trtdream.data.transform import Placement, Transform
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -68,3 +68,25 @@ def test_colours() -> None:
     assert coloured(pixels, factors(1, 0.5, 1)).allclose(level + (pixels - level) * 0.5, atol=1e-4)
     grey = torch.tensor(luma).reshape(1, 1, 1, 2)
     assert coloured(pixels, factors(1, 1, 0.25)).allclose(grey + (pixels - grey) * 0.25, atol=1e-4)
+
+
+def test_buffers_are_used_again_only_when_nobody_holds_them() -> None:
+    """A tensor, a view of it, or a detached one each keep the buffer; dropped, it comes back."""
+    buffers = Recycled()
+    held = torch.from_numpy(buffers.take((2, 3)))
+    place = held.data_ptr()
+    assert buffers.take((2, 3)).ctypes.data != place
+    view = held[1:].detach()
+    del held
+    assert buffers.take((2, 3)).ctypes.data != place
+    del view
+    assert buffers.take((2, 3)).ctypes.data == place
+    assert buffers.take((4, 3)).shape == (4, 3)
+
+
+def test_batches_that_are_kept_are_not_overwritten(transform: Transform) -> None:
+    finish = Finish(transform, (3, 20, 24), torch.device("cpu"), torch.float32)
+    kept = [finish(torch.from_numpy(PIXELS), PLACEMENT) for _ in range(12)]
+    copies = [batch.clone() for batch in kept]
+    finish(torch.from_numpy(255 - PIXELS), PLACEMENT)
+    assert all(torch.equal(batch, copy) for batch, copy in zip(kept, copies, strict=True))

@@ -63,6 +63,18 @@ def test_bad_files_are_left_out(photos: Path, packed: Path, tmp_path: Path) -> N
         assert made.name(place) == whole.name(index)
 
 
+def test_a_shard_of_bad_files_only(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    listing = open_source(tmp_path / "photos" / "train.txt")
+    for index in range(16, 32):
+        (tmp_path / "photos" / listing.name(index)).write_bytes(b"\xff\xd8\xff\xe0 no picture \xff\xd9")
+    packing = Packing(Transform(size=48), shard_bytes=SIXTEEN.shard_bytes, on_bad="skip")
+    assert pack(listing, tmp_path / "set", packing)[0] == 34
+    assert verify(tmp_path / "set") == 34
+    shards = sorted(path.name for path in (tmp_path / "set").glob("*.bin"))
+    assert shards == ["shard-00000.bin", "shard-00002.bin", "shard-00003.bin"]
+
+
 def test_goes_on_after_a_stop(photos: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted at the third shard: nothing can be opened; the same call finishes, writing two shards only."""
     source = open_source(photos / "train.txt")
@@ -126,7 +138,7 @@ def test_space_is_checked_first(photos: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("usage", (), {"free": 1 << 20}))
     with pytest.raises(TrtdreamError, match=r"GB are needed and .* are free"):
         pack(open_source(photos / "train.txt"), tmp_path / "set", SIXTEEN)
-    assert not list((tmp_path / "set").glob("*.bin"))
+    assert not (tmp_path / "set").exists()
 
 
 def test_a_disk_that_fills_up(photos: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

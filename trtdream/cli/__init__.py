@@ -52,18 +52,15 @@ def main() -> None:
 
 
 from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
-    classify,  # noqa: F401
-    convert,  # noqa: F401
-    doctor,  # noqa: F401
-    dream,  # noqa: F401
-    features,  # noqa: F401
-    fetch,  # noqa: F401
-    import_,  # noqa: F401
-    layers,  # noqa: F401
-    train,  # noqa: F401
+    classify,
+    convert,
+    data,
+    doctor,
+    dream,
+    features,
+    fetch,
+    import_,
+    layers,
+    recipe,
+    train,
 )
-from trtdream.cli.data import commands as _data  # noqa: E402
-from trtdream.cli.recipe import commands as _recipe  # noqa: E402
-
-app.add_typer(_data, name="data")
-app.add_typer(_recipe, name="recipe")

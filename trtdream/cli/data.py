@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trtdream.cli import app
 from trtdream.console import print_json, results, say, table
 
 if TYPE_CHECKING:
     from trtdream.data.sources import Source
 
 commands = typer.Typer(help="Prepare pictures for training: pack, mean, scan, list, show.", no_args_is_help=True)
+app.add_typer(commands, name="data")
 
 
 class Format(StrEnum):

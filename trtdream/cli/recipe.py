@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from trtdream.cli import app
 from trtdream.cli.options import ForceOption, JsonOption
 from trtdream.console import print_json, results, say, table
 
 commands = typer.Typer(help="Recipes: ls, cat, cp, validate.", no_args_is_help=True)
+app.add_typer(commands, name="recipe")
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe (.yaml), a solver.prototxt, or a shipped recipe's name.")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # The share of JPEGs given to a GPU's hardware decoder: DALI's own default, to be replaced by a measurement.
 HARDWARE_LOAD = 0.9
 
+HUGE = 100_000_000  # pixels of one picture: 300 MB decoded, and no photograph to train on
+
 
 class DecodeFailed(Exception):
     """Something in the batch is no image that DALI can decode; it does not reliably say which."""
@@ -65,8 +67,8 @@ def windows(transform: Transform, phase: Phase, seed: int, positions: np.ndarray
     return np.stack(drawn, axis=1).astype(np.float32)
 
 
-def has_header(content: np.ndarray) -> bool:
-    """Whether DALI can read the header of an image file's bytes (uint8). Microseconds; no pixel is decoded.
+def header_fault(content: np.ndarray) -> str | None:
+    """Why DALI cannot take an image file's bytes (uint8), by their header; None if it can. Takes microseconds.
 
     Ask before `Decoder.submit`: a header that it cannot read, in a batch of more than 16, crashes the process in DALI
     2.3 and 2.4 (its parsing threads go on with what the error has freed). The codec below DALI says no politely.
@@ -74,9 +76,13 @@ def has_header(content: np.ndarray) -> bool:
     from nvidia import nvimgcodec
 
     try:
-        return bool(nvimgcodec.CodeStream(content).height)
-    except RuntimeError:
-        return False
+        stream = nvimgcodec.CodeStream(content)
+        height, width, kind = stream.height, stream.width, np.dtype(stream.dtype)
+    except (RuntimeError, TypeError):  # TypeError: a kind of number that numpy, and DALI, has not
+        return "has no header of an image"
+    if height < 1 or width < 1 or kind.kind != "u":
+        return f"has a header of {width} x {height} pixels of {kind}"
+    return f"has {width} x {height} pixels, too many" if height * width > HUGE else None
 
 
 class Decoder:
@@ -128,11 +134,21 @@ class Decoder:
 
 def _pipeline(geometry: Geometry, batch: int, threads: int, device: torch.device) -> Any:
     try:
-        from nvidia.dali import Pipeline, fn, types
+        from nvidia.dali import fn, pipeline_def, types
     except ImportError as error:
         raise TrtdreamError("decoding needs DALI: pip install nvidia-dali-cuda120") from error
     on_gpu = device.type == "cuda"
-    pipeline = Pipeline(
+
+    @pipeline_def(enable_conditionals=True)
+    def graph() -> Any:
+        encoded = fn.external_source(name="encoded", ndim=1, dtype=types.UINT8)
+        if on_gpu:
+            picture = fn.decoders.image(encoded, device="mixed", output_type=types.BGR, hw_decoder_load=HARDWARE_LOAD)
+        else:
+            picture = fn.decoders.image(encoded, device="cpu", output_type=types.BGR)
+        return _resized(geometry, picture, encoded)
+
+    pipeline = graph(
         batch_size=batch,
         num_threads=threads,
         device_id=(device.index or 0) if on_gpu else None,
@@ -140,13 +156,6 @@ def _pipeline(geometry: Geometry, batch: int, threads: int, device: torch.device
         exec_dynamic=True,
         exec_pipelined=False,  # else the first schedule_run wants two batches at once
     )
-    with pipeline:
-        encoded = fn.external_source(name="encoded", ndim=1, dtype=types.UINT8)
-        if on_gpu:
-            picture = fn.decoders.image(encoded, device="mixed", output_type=types.BGR, hw_decoder_load=HARDWARE_LOAD)
-        else:
-            picture = fn.decoders.image(encoded, device="cpu", output_type=types.BGR)
-        pipeline.set_outputs(_resized(geometry, picture, encoded))
     pipeline.build()
     return pipeline
 
@@ -160,7 +169,13 @@ def _resized(geometry: Geometry, picture: Any, encoded: Any) -> Any:
     if geometry.kind == "none":
         return picture
     if geometry.kind == "squash":
-        return fn.resize(picture, size=size, **bilinear)
+        shape = fn.peek_image_shape(encoded)
+        # DALI decides this for each sample. A resize to its own size changes nothing and costs more than decoding.
+        if (shape[0] == geometry.height) and (shape[1] == geometry.width):
+            squashed = picture
+        else:
+            squashed = fn.resize(picture, size=size, **bilinear)
+        return squashed
     window = fn.external_source(name="window", ndim=1, dtype=types.FLOAT)
     y, x, area, aspect = (window[i] for i in range(4))
     if geometry.kind == "short_side":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from trtdream.console import say
-from trtdream.data.decode import DecodeFailed, Decoder, Geometry, has_header
+from trtdream.data.decode import DecodeFailed, Decoder, Geometry, header_fault
 from trtdream.data.sources import Source
 from trtdream.errors import InputRefused, TrtdreamError
 
@@ -102,9 +102,10 @@ class Decoded:
             except InputRefused as error:
                 self._mark(index, str(error))
                 continue
-            if has_header(content):
+            fault = header_fault(content)
+            if fault is None:
                 return index, content, label
-            self._mark(index, f"{self._source.name(index)}: cannot be decoded (no header of an image)")
+            self._mark(index, f"{self._source.name(index)}: cannot be decoded: {fault}")
 
     def _next_good(self, index: int) -> int:
         while index in self._bad:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -58,6 +59,8 @@ class Loader:
         """
         import torch
 
+        if source.stored == "pixels":
+            transform = _as_stored(source, transform, feed.phase)
         if faults := transform.faults() + feed.faults():
             raise UsageError("; ".join(faults))
         if (source.origin / "CURRENT").exists():
@@ -234,6 +237,15 @@ class Loader:
                 f"{self.source.origin}: the label {labels[wrong[0]]} of {name} is outside 0..{self.feed.classes - 1}: "
                 f"the net has {self.feed.classes} classes"
             )
+
+
+def _as_stored(source: Source, transform: Transform, phase: Phase) -> Transform:
+    """The transform for a source of pixels, whose size is what it is."""
+    if transform.random_area is not None and phase == "TRAIN":
+        raise UsageError(
+            f"{source.origin}: random_area needs the files themselves: packed and raw pictures have one size already"
+        )
+    return replace(transform, resize="none", random_area=None)
 
 
 def _decoded_shape(transform: Transform, phase: Phase) -> tuple[int, int, int] | None:

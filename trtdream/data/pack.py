@@ -63,9 +63,8 @@ def pack(
     shape = resized_shape(source, packing.transform)
     per_shard = max(1, packing.shard_bytes // int(np.prod(shape)))
     ranges = [range(start, min(start + per_shard, len(source))) for start in range(0, len(source), per_shard)]
-    _begin(source, folder, packing, shape, per_shard)
     left = sum(len(part) for number, part in enumerate(ranges) if not _note(folder, number).exists())
-    _check_space(folder, left * int(np.prod(shape)))
+    _begin(source, folder, packing, per_shard, left * int(np.prod(shape)))
     for number, part in enumerate(ranges):
         if _note(folder, number).exists():
             advance(len(part))
@@ -74,12 +73,12 @@ def pack(
     return _finish(source, folder, len(ranges), packing, shape)
 
 
-def _begin(source: Source, folder: Path, packing: Packing, shape: tuple[int, int, int], per_shard: int) -> None:
-    """Write down what is being packed, or see that it is the same as before."""
+def _begin(source: Source, folder: Path, packing: Packing, per_shard: int, needed: int) -> None:
+    """Write down what is being packed, or see that it is the same as before; and that `needed` bytes are free."""
     plan = {
         "source": fingerprint(source),
         "transform": _plain(packing.transform),
-        "shape": list(shape),
+        "shape": list(resized_shape(source, packing.transform)),
         "per_shard": per_shard,
         "on_bad": packing.on_bad,
     }
@@ -92,14 +91,15 @@ def _begin(source: Source, folder: Path, packing: Packing, shape: tuple[int, int
             )
         for leftover in folder.glob(".shard-*"):  # of a pack that was killed
             leftover.unlink()
-        return
-    if folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: is not empty: give another name with -o")
+    _check_space(folder, needed)
     write_file(folder / PLAN, json.dumps(plan, indent=1))
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(place).free
     if needed + _MARGIN > free:
         raise TrtdreamError(
             f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free: pack elsewhere with -o, "
@@ -155,7 +155,9 @@ def _finish(
     index = Index(shape, shards, sha256(folder / "labels.npy"), sha256(folder / "names.txt"), made_from)
     write_file(folder / INDEX, index.text())
     open_packed(folder)
-    for number in range(count):
+    for number, note in enumerate(notes):
+        if not note["indices"]:  # nothing of it could be decoded
+            (folder / _shard_name(number)).unlink()
         _note(folder, number).unlink()
     (folder / PLAN).unlink()
     return len(names), left_out

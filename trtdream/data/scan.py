@@ -13,11 +13,12 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
+from trtdream.console import say
+from trtdream.data.decode import HUGE
 from trtdream.data.headers import SUFFIX_OF, broken, broken_bytes, broken_file, kind_of
 from trtdream.data.sources import Listing, Source
 from trtdream.errors import InputRefused
 
-HUGE = 100_000_000  # pixels: 300 MB decoded, for one sample
 _CHUNK = 512
 
 
@@ -57,6 +58,8 @@ def check_headers(source: Source, on_bad: Literal["stop", "skip"], threads: int)
             f"{'; '.join(list(bad.values())[:10])}{more}. Leave them out (`trtdream data scan` writes a list of the "
             "good), or set on_bad: skip"
         )
+    for number, line in enumerate(bad.values(), 1):
+        say(f"skipped: {line} ({number} so far)")
     return bad
 
 
