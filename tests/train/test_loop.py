@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.train.small import losses, small_recipe
+from trtdream.data.synth import class_name
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.runtime.image import load_image
 from trtdream.runtime.open_model import open_model
@@ -108,6 +109,15 @@ def test_a_snapshot_is_a_net_for_every_command(drawn: Path, tmp_path: Path) -> N
     scores = module(torch.from_numpy(np.stack(pictures)))["prob"]
     right = (scores.argmax(1) == torch.tensor([int(label) for _, label in labels])).float().mean().item()
     assert right == pytest.approx(score(recipe).sets[0]["accuracy"], abs=1.01 / 48)
+
+
+def test_classes_are_called_as_their_folders(drawn: Path, tmp_path: Path) -> None:
+    """Of a list whose classes lie in a folder each; a packed set knows no folders."""
+    pictures = {"data__test__0__source": str(drawn / "val.txt"), "solver__max_iter": 1}
+    result = train(small_recipe(drawn, tmp_path / "listed", **pictures))
+    assert open_model(str(result.snapshot)).labels == tuple(class_name(label) for label in range(4))
+    packed = train(small_recipe(drawn, tmp_path / "packed", solver__max_iter=1))
+    assert open_model(str(packed.snapshot)).labels == ()
 
 
 def test_scores_of_a_snapshot_are_those_of_the_last_test(drawn: Path, tmp_path: Path) -> None:

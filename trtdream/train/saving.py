@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from pathlib import PurePath
 from platform import python_version
 
 import numpy as np
@@ -160,14 +161,23 @@ def preprocess_of(feeding: Feeding) -> Preprocess | None:
 
 
 def labels_of(recipe: Recipe, feeding: Feeding) -> tuple[str, ...]:
-    """The classes' names: the recipe's file, the folders' names, or ILSVRC12's for a thousand classes."""
+    """The classes' names: the recipe's file, the names of their folders, or ILSVRC12's for a thousand classes."""
     if recipe.net.labels is not None:
         return tuple(read_file(recipe.net.labels).decode(errors="replace").splitlines())
     source = feeding.loader.source
-    if isinstance(source, Listing) and source.classes:
-        return source.classes
+    if isinstance(source, Listing) and (found := source.classes or _folders(source)):
+        return found
     names = ilsvrc12_labels()
     return names if count_classes(recipe) == len(names) else ()
+
+
+def _folders(source: Listing) -> tuple[str, ...]:
+    """The names of the folders that a list's pictures lie in, where each class has one of its own; else none."""
+    pairs = {(int(label), PurePath(path).parent.name) for path, label in zip(source.paths, source.labels, strict=True)}
+    labels, names = {label for label, _ in pairs}, {name for _, name in pairs}
+    if len(pairs) != len(labels) or len(pairs) != len(names) or labels != set(range(len(pairs))) or "" in names:
+        return ()
+    return tuple(name for _, name in sorted(pairs))
 
 
 def _net_to_use(recipe: Recipe, feeding: Feeding) -> Net:
