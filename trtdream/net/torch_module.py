@@ -200,8 +200,8 @@ class TorchNet(nn.Module):
         if self.compute_dtype is None or key in self._statistics:
             return weight
         if weight.device.type == "cpu" and self._modules_by_layer[self._owner[key][0]].get_parameter("0").dim() == 2:
-            # CaffeNet's inner products hold 58 million weights: on a CPU, casting them and their gradients to and fro
-            # takes longer than computing with them as they are (measured at batch 10)
+            # CaffeNet's inner products hold 58 million weights: casting them and their gradients to and fro was a third
+            # of a step of batch 10, by torch's profile on two cores
             return weight
         return weight.to(self.compute_dtype)
 
