@@ -7,10 +7,12 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from trtdream.errors import InputRefused, TrtdreamError
 
 _MARGIN = 1 << 20  # LMDB's own pages beside the Datums
+_open: WeakValueDictionary[Path, Any] = WeakValueDictionary()  # LMDB refuses to open a database twice in a process
 
 
 class Lmdb:
@@ -26,7 +28,10 @@ class Lmdb:
 
         self.path = path
         try:
-            self._environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
+            self._environment = _open.get(path.resolve()) or lmdb.open(
+                str(path), readonly=True, lock=False, readahead=False
+            )
+            _open[path.resolve()] = self._environment
             # one reading transaction for good: its views into the map stay valid
             self._transaction: Any = self._environment.begin(buffers=True)
             self.keys = [bytes(key) for key in self._transaction.cursor().iternext(values=False)]

@@ -63,4 +63,6 @@ from trtdream.cli import (  # noqa: E402  the commands register themselves on `a
     fetch,
     import_,
     layers,
+    recipe,
+    train,
 )

@@ -15,7 +15,9 @@ from trtdream.console import print_json, results
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="A prototxt, a zoo name, or a file of weights.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help=".prototxt, .caffemodel, .caffemodel.h5, .safetensors.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help=".prototxt, .caffemodel, .caffemodel.h5, .safetensors, .solverstate.")
+    ],
     net: Annotated[
         str | None, typer.Option("--net", help="The weights' network: they must fit, and its layers are named.")
     ] = None,
@@ -26,13 +28,17 @@ def convert(
 ) -> None:
     """Convert a prototxt (legacy ones are upgraded), a zoo network or weights (V1, V2, HDF5, safetensors).
 
-    What OUT's suffix names is written; real Caffe reads every prototxt and caffemodel written here.
+    What OUT's suffix names is written. Real Caffe reads every prototxt and caffemodel written here. A snapshot of
+    `trtdream train` becomes X.solverstate and X.caffemodel; `trtdream train --resume X.solverstate` is the way back.
     """
     from trtdream.errors import UsageError
     from trtdream.files import refuse_overwrite, sha256, write_file
     from trtdream.net.zoo import ZOO
 
     refuse_overwrite(out, force)
+    if out.suffix == ".solverstate":
+        _convert_snapshot(Path(source), out, force, as_json)
+        return
     is_net = source in ZOO or source.endswith((".prototxt", ".pbtxt"))
     if is_net != (out.suffix == ".prototxt"):
         what = "a network" if is_net else "weights"
@@ -45,6 +51,18 @@ def convert(
         print_json({"source": source, "file": str(out), "sha256": sha256(out)})
     else:
         results.print(str(out), markup=False)
+
+
+def _convert_snapshot(source: Path, out: Path, force: bool, as_json: bool) -> None:
+    from trtdream.files import refuse_overwrite
+    from trtdream.train.exchange import caffe_from_snapshot
+
+    refuse_overwrite(out.with_suffix(".caffemodel"), force)
+    pair = caffe_from_snapshot(source, out)
+    if as_json:
+        print_json({"source": str(source), "file": str(out), "caffemodel": str(pair.caffemodel)})
+    else:
+        results.print(f"{pair.solverstate}\n{pair.caffemodel}", markup=False)
 
 
 def _text(source: str, train_val: bool, classes: int) -> str:

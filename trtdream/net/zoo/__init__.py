@@ -8,8 +8,14 @@ from trtdream.errors import UsageError
 from trtdream.net.net import Net
 from trtdream.net.zoo.caffenet import alexnet, caffenet
 from trtdream.net.zoo.googlenet import googlenet
+from trtdream.net.zoo.quicknet import quicknet
 
-ZOO: dict[str, Callable[[int, bool], Net]] = {"alexnet": alexnet, "caffenet": caffenet, "googlenet": googlenet}
+ZOO: dict[str, Callable[[int, bool], Net]] = {
+    "alexnet": alexnet,
+    "caffenet": caffenet,
+    "googlenet": googlenet,
+    "quicknet": quicknet,
+}
 
 
 def build(name: str, classes: int = 1000, deploy: bool = True) -> Net:

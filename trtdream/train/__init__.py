@@ -1,0 +1,1 @@
+"""Training: Caffe's solver, the loop around it, snapshots, tests, one process or many."""

@@ -1,0 +1,78 @@
+"""What a training computes on, and in which form: `precision` and `speed` of the recipe, resolved for a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from trtdream.errors import UsageError
+from trtdream.recipe.schema import Recipe, Switch
+from trtdream.train.world import World
+
+
+@dataclass(frozen=True)
+class Compute:
+    """dtype is what layers compute in; weights, momentum and losses stay float32."""
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    tf32: bool = False
+    channels_last: bool = False
+    fused_update: bool = False
+    compile: bool = False
+    cuda_graph: bool = False
+
+    def describe(self) -> str:
+        """In words, for the log."""
+        words = [str(self.device), str(self.dtype).removeprefix("torch.") + (" (tf32)" if self.tf32 else "")]
+        flags = ("channels_last", "fused_update", "compile", "cuda_graph")
+        return ", ".join(words + [flag for flag in flags if getattr(self, flag)])
+
+
+def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compute:
+    """Replace every `auto` by what is right for the device.
+
+    On a GPU `precision: auto` is bf16; on a CPU it is float32. A CUDA graph is taken where one process trains.
+
+    Raises:
+        UsageError: what the device cannot do.
+    """
+    on_gpu = device.type == "cuda"
+    precision = ("bf16" if on_gpu else "float32") if recipe.precision == "auto" else recipe.precision
+    speed = recipe.speed
+    faults = [
+        f"{key}: needs a GPU; leave it at auto"
+        for key, wanted in {
+            "precision": precision == "tf32",
+            "speed.cuda_graph": speed.cuda_graph is True,
+        }.items()
+        if wanted and not on_gpu
+    ]
+    if speed.cuda_graph is True and world.size > 1:
+        faults.append("speed.cuda_graph: is for one process; leave it at auto")
+    if faults:
+        raise UsageError("; ".join(faults))
+    return Compute(
+        device,
+        torch.bfloat16 if precision == "bf16" else torch.float32,
+        tf32=precision == "tf32",
+        channels_last=_on(speed.channels_last, default=True),
+        fused_update=_on(speed.fused_update, default=True),
+        compile=_on(speed.compile, default=False),
+        cuda_graph=_on(speed.cuda_graph, default=on_gpu and world.size == 1),
+    )
+
+
+def apply_settings(compute: Compute, deterministic: bool) -> None:
+    """Set what torch keeps for the whole process: tf32, deterministic algorithms, the search for fast convolutions."""
+    precision = "tf32" if compute.tf32 else "ieee"
+    if compute.device.type == "cuda":
+        torch.backends.cuda.matmul.fp32_precision = precision
+        torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = not deterministic
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def _on(switch: Switch, default: bool) -> bool:
+    return default if switch == "auto" else switch
