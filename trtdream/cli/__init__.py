@@ -51,4 +51,4 @@ def main() -> None:
         sys.exit(TrtdreamError.exit_code)
 
 
-from trtdream.cli import classify, convert, doctor, dream, features, fetch, import_, layers  # noqa: E402, F401  the commands register themselves on `app`
+from trtdream.cli import bench, classify, convert, doctor, dream, features, fetch, import_, layers  # noqa: E402, F401  the commands register themselves on `app`
