@@ -45,10 +45,11 @@ def headline(
     device = pick_device(device)
     limits = _limits(device)
     rows = list(headline(Setting(device=device), lambda part: say(f"measuring {part} ...")))
-    shown = table("what", "part", "batch", "ms", "ms/image", "published, ms/image", "ratio", right=("batch", "ms"))
+    right = ("batch", "ms", "ms/image")
+    shown = table("what", "part", *right, "published, ms/image", "ratio", right=right)
     for row in rows:
         if row.timing is None:
-            shown.add_row(row.name, row.part, "", "-", f"not measured: {row.absent}")
+            shown.add_row(row.name, row.part, "", "-", "", "", f"not measured: {row.absent}")
             continue
         size, each = str(row.extra.get("images", row.extra.get("size"))), row.extra.get("ms_per_image")
         cells = [row.name, row.part, size, _ms(row.timing), f"{each:.4g}" if each else ""]
@@ -204,7 +205,7 @@ def _print_net(times: NetTime, title: str) -> None:
         if timing is None:
             results.print(f"{part}: none, nothing in the network learns")
             continue
-        layers = times.sum_of_layers(part)
+        layers = times.added_up[part].median_ms
         results.print(
             f"{part} alone: {_ms(timing)} ms, {timing.median_ms / times.batch:.4g} ms/image;"
             f" the layers add up to {layers:.4g} ms ({layers / timing.median_ms:.1%})"
