@@ -48,7 +48,7 @@ def test_every_common_field() -> None:
     assert conv.params == (ParamSpec("w", 10, 0, permissive=True), ParamSpec())
     assert conv.include == (Rule(Phase.TRAIN, -1, 2), Rule(stage=("s",), not_stage=("t",)))
     assert (conv.phase, conv.loss_weight, conv.propagate_down) == (Phase.TEST, (0.5,), (False,))
-    assert (conv.line, loss.line) == (6, 14)
+    assert (conv.line, loss.line) == (6, 15)
     assert loss.kind == SoftmaxWithLoss(Engine.CUDNN, -1, LossOptions(-1, Normalization.FULL, False))
     assert loss.exclude == (Rule(Phase.TEST),)
 
@@ -59,6 +59,13 @@ def test_round_trip_of_every_common_field() -> None:
     named = net(EVERYTHING.replace('"conv"', r'"a \"quoted\"\\ name\n卷积"'))
     assert named.layers[0].name == 'a "quoted"\\ name\n卷积'
     assert net(text_from_net(named)) == named
+
+
+def test_a_padding_of_0_that_was_given_is_written() -> None:
+    """Caffe's pooling wants pad_h and pad_w both, or neither."""
+    text = 'layer { name: "p" type: "Pooling" pooling_param { kernel_size: 3 pad_h: 1 pad_w: 0 } }'
+    assert "pad_w: 0" in text_from_net(net(text))
+    assert "pad" not in text_from_net(net(text.replace("pad_h: 1 pad_w: 0", "pad: 0")))
 
 
 def test_a_net_without_a_name_has_its_files(tmp_path: Path) -> None:

@@ -87,8 +87,11 @@ DATA = 'source: "db" batch_size: 4 scale: 0.5 mean_file: "m" crop_size: 9 mirror
 
 @pytest.mark.parametrize(
     ("legacy", "message", "kind"),
-    [("DATA", "data_param", Data), ("IMAGE_DATA", "image_data_param", ImageData)]
-    + [("WINDOW_DATA", "window_data_param", WindowData)],
+    [
+        ("DATA", "data_param", Data),
+        ("IMAGE_DATA", "image_data_param", ImageData),
+        ("WINDOW_DATA", "window_data_param", WindowData),
+    ],
 )
 @pytest.mark.parametrize("v1", [True, False])
 def test_transformations_move(legacy: str, message: str, kind: type[Data], v1: bool) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.caffe import zoo_texts
 from trtdream.caffe.prototxt import net_from_text, read_prototxt, text_from_net
@@ -11,6 +12,7 @@ from trtdream.net.kind import Phase
 from trtdream.net.net import Net
 from trtdream.net.shapes import LayerShapes, infer_shapes
 from trtdream.net.splits import blob_list
+from trtdream.net.torch_module import TorchNet
 
 ZOO = Path(__file__).parent / "zoo"
 TEXTS = {
@@ -102,6 +104,21 @@ def test_siamese() -> None:
     names = {spec.name for each in shapes.values() for spec in each.step.layer.params}
     assert len(names) == 10
     assert shapes["loss"].tops == ((),)
+
+
+def test_siamese_runs() -> None:
+    """Two equal pictures lie at no distance: no loss where they are called similar, half the margin where not."""
+    run = TorchNet(read_prototxt(ZOO / "siamese_mnist.prototxt"), Phase.TRAIN, {"pair_data": (64, 2, 28, 28)})
+    assert len(list(run.parameters())) == 10
+    one = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    different = torch.randn(64, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    for similar in (0.0, 1.0):
+        values = run({"pair_data": torch.cat([one, one], 1), "sim": torch.full((64,), similar)}, ["loss"])
+        assert values["loss"].item() == pytest.approx(0 if similar else 0.5)
+    loss = run({"pair_data": torch.cat([one, different], 1), "sim": torch.ones(64)}, ["loss"])["loss"]
+    loss.backward()
+    assert loss > 0
+    assert all(parameter.grad.abs().sum() > 0 for parameter in run.parameters() if parameter.dim() > 1)
 
 
 def test_rcnn() -> None:

@@ -38,8 +38,14 @@ def test_every_blob_is_caffes(shared: Path, truth: Path, device: str) -> None:
         assert worst(value, real[name]) < 1e-5, name
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [
+        ("cpu", torch.bfloat16),
+        pytest.param("cuda", torch.bfloat16, marks=pytest.mark.gpu),
+        pytest.param("cuda", torch.float16, marks=pytest.mark.gpu),
+    ],
+)
 def test_half_precision_sees_the_same_class(shared: Path, truth: Path, device: str, dtype: torch.dtype) -> None:
     module = TorchNet(zoo.build("googlenet"))
     module.load(load_weights(shared / "models/bvlc_googlenet.caffemodel").layers, "real")

@@ -52,6 +52,19 @@ def test_no_further_than_wanted(graph: Graph) -> None:
         infer_shapes(graph, {"data": (3, 3, 8, 8)})
 
 
+def test_labels_follow_the_pictures() -> None:
+    data = 'layer { name: "data" type: "Data" top: "data" top: "label" data_param { batch_size: 64 } }'
+    net = net_from_text(
+        TEXT[: TEXT.index("layer")] + data + TEXT[TEXT.index('layer { name: "conv') :], "small.prototxt"
+    )
+    shapes = infer_shapes(connect(net), {"data": (2, 3, 8, 8)})
+    assert shapes[0].tops == ((2, 3, 8, 8), (2,))
+    with pytest.raises(InputRefused, match="want 2 labels, there are 3"):
+        infer_shapes(connect(net), {"data": (2, 3, 8, 8), "label": (3,)})
+    with pytest.raises(UsageError, match=r"only the data know .*give the shape of data, label"):
+        infer_shapes(connect(net), {})
+
+
 def test_unknown_input(graph: Graph) -> None:
     with pytest.raises(UsageError, match="small has no input conv, dta; it has data, label"):
         infer_shapes(graph, {"dta": (1,), "conv": (1,)})

@@ -1,6 +1,7 @@
 """The torch module: any set of values, memory, precisions, weights."""
 
 import copy
+import gc
 import weakref
 
 import pytest
@@ -267,6 +268,21 @@ def test_a_copy_is_independent(x: torch.Tensor) -> None:
             parameter.zero_()
     torch.testing.assert_close(twin(x)["prob"], before)
     assert arrays["conv"][0].any()
+
+
+def test_memory_goes_with_the_module(x: torch.Tensor) -> None:
+    """At once, with no help of the garbage collector: weights are large."""
+    run = module(*SMALL)
+    run(x)
+    twin = copy.deepcopy(run)
+    gone = weakref.ref(run.weight(("fc", 0)))
+    gc.disable()
+    try:
+        del run
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert twin(x)["prob"].shape == (2, 5)
 
 
 def test_phases() -> None:

@@ -15,6 +15,7 @@ from trtdream.net.net import Net
 LayerWeights = Mapping[str, tuple[np.ndarray, ...]]
 """Layer name -> its weights as float32, in Caffe's order (weight, bias)."""
 
+_MOST_COMPRESSED = 1000  # how many times its file's size a dataset may have: what gzip can reach
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -93,13 +94,18 @@ def _from_hdf5(content: bytes, origin: str) -> dict[str, tuple[np.ndarray, ...]]
 
     def visit(path: str, item: Any) -> None:
         layer, _, index = path.rpartition("/")
-        if isinstance(item, h5py.Dataset) and index.isdigit():
+        if layer and isinstance(item, h5py.Dataset) and index.isdecimal():
+            if item.nbytes > _MOST_COMPRESSED * len(content):
+                raise ValueError(f"{path} claims {item.nbytes} bytes")
             found.setdefault(layer, {})[int(index)] = np.asarray(item[()], np.float32)
 
     try:
         with h5py.File(BytesIO(content), "r") as file:
             if "data" in file:
                 file["data"].visititems(visit)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputRefused(f"{origin}: is no readable HDF5 file, or is cut short") from error
+    except Exception as error:  # h5py answers damage with exceptions of many kinds
+        raise InputRefused(f"{origin}: is no readable HDF5 file of weights, or is cut short") from error
+    for layer, arrays in found.items():
+        if max(arrays) >= len(arrays):
+            raise InputRefused(f"{origin}: layer {layer!r} has weight {max(arrays)}, but only {len(arrays)} in all")
     return {layer: tuple(arrays[i] for i in sorted(arrays)) for layer, arrays in found.items()}

@@ -138,9 +138,10 @@ def array_from_blob(blob: Any, origin: str) -> np.ndarray:
 
 
 def fill_blob(blob: Any, array: np.ndarray, legacy_shape: Sequence[int] | None = None) -> None:
-    """Write an array into a BlobProto, with its shape, or with four legacy dimensions if given."""
+    """Write an array into a BlobProto, with its shape (none for a single number), or with four legacy dimensions."""
     if legacy_shape is None:
-        blob.shape.dim.extend(array.shape)
+        if array.shape:
+            blob.shape.dim.extend(array.shape)
     else:
         blob.num, blob.channels, blob.height, blob.width = legacy_shape
     blob.data = np.ascontiguousarray(array, "<f4").tobytes()

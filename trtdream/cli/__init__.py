@@ -51,4 +51,15 @@ def main() -> None:
         sys.exit(TrtdreamError.exit_code)
 
 
-from trtdream.cli import bench, classify, convert, doctor, dream, features, fetch, import_, layers  # noqa: E402, F401  the commands register themselves on `app`
+from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
+    bench,
+    classify,
+    convert,
+    data,
+    doctor,
+    dream,
+    features,
+    fetch,
+    import_,
+    layers,
+)

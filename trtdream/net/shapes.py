@@ -9,7 +9,7 @@ from math import prod
 from trtdream.errors import InputRefused, UsageError
 from trtdream.net.graph import Graph, Step
 from trtdream.net.kind import Shape, Weight
-from trtdream.net.kinds.inputs import UnknownShape
+from trtdream.net.kinds.inputs import Pictures, UnknownShape
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def infer_shapes(
     """Shapes of every step, in order.
 
     Args:
-        inputs: shapes of input blobs, where they are to differ from the net's own.
+        inputs: shapes of input blobs, where they are to differ from the net's own. If only a data layer's pictures are
+            given, their labels follow.
         until: values that are wanted; steps that none of them needs are left out.
 
     Raises:
@@ -51,6 +52,9 @@ def infer_shapes(
         UsageError: an input that does not exist, or whose shape neither the net nor `inputs` tells.
     """
     given = dict(inputs or {})
+    for step in graph.steps:
+        if isinstance(step.layer.kind, Pictures) and step.writes[0] in given:
+            given |= {label: given[step.writes[0]][:1] for label in step.writes[1:] if label not in given}
     if unknown := sorted(set(given) - set(graph.inputs)):
         raise UsageError(f"{graph.net.name} has no input {', '.join(unknown)}; it has {', '.join(graph.inputs)}")
     shapes: dict[str, Shape] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -51,7 +50,7 @@ class TorchNet(nn.Module):
         self._shape: dict[_Key, Shape] = {}
         self._modules_by_layer: dict[str, nn.Module] = {}
         self._built: set[str] = set()
-        self._plan = lru_cache(maxsize=16)(self._make_plan)
+        self._plans: dict[tuple[tuple[str, ...], frozenset[str]], tuple[_Planned, ...]] = {}
         shared: dict[str, _Key] = {}
         for shapes in infer_shapes(self.graph, inputs, until):
             layer = shapes.step.layer
@@ -195,25 +194,30 @@ class TorchNet(nn.Module):
                 f"{self.graph.net.name}: {step.layer}: shares {param.name!r} of shape {owned}, but needs {shape}"
             )
 
+    def _plan(self, wanted: tuple[str, ...], given: frozenset[str]) -> tuple[_Planned, ...]:
+        if (wanted, given) not in self._plans:
+            self._plans[wanted, given] = self._make_plan(wanted, given)
+        return self._plans[wanted, given]
+
     def _make_plan(self, wanted: tuple[str, ...], given: frozenset[str]) -> tuple[_Planned, ...]:
         steps = needed_steps(self.graph, [self.graph.blob(name) for name in wanted], given)
         self._check_runnable(steps, wanted, given)
-        readers = Counter(name for step in steps for name in step.reads)
         last_use = {name: index for index, step in enumerate(steps) for name in (*step.writes, *step.reads)}
         done: dict[int, list[str]] = {}
         for name, index in last_use.items():
             if name not in wanted:
                 done.setdefault(index, []).append(name)
+        spare = {
+            name
+            for name, count in Counter(name for step in steps for name in step.reads).items()
+            if count == 1 and name not in (*wanted, *given) and self.graph.values[name].layer.kind.frees_top
+        }
         return tuple(
             _Planned(
                 step,
                 tuple(self._weights_of(step.layer.name)),
                 tuple(done.get(index, ())),
-                overwrites=step.layer.kind.can_overwrite
-                and step.reads[0] in done.get(index, ())
-                and readers[step.reads[0]] == 1
-                and step.reads[0] not in given
-                and self.graph.values[step.reads[0]].layer.kind.frees_top,
+                overwrites=step.layer.kind.can_overwrite and step.reads[0] in spare,
             )
             for index, step in enumerate(steps)
         )

@@ -91,6 +91,7 @@ def test_sizes(param: str, sides: tuple[int, int]) -> None:
         ("num_output: 4 kernel_size: 3 stride: 0", "stride and dilation"),
         ("num_output: 4 kernel_size: 3 stride_h: 2", "stride and dilation"),
         ("num_output: 4 kernel_size: [3, 3, 3]", "3 values"),
+        ("num_output: 4 kernel_size: 3 pad: 1 pad_w: 0", "pad stands beside its _h and _w"),
         ("num_output: 4 kernel_size: 3 group: 3", "num_output 4 is not divisible"),
         ("num_output: 4 kernel_size: 3 group: 0", "not divisible by group 0"),
         ("num_output: 4 kernel_size: 3 group: 2", "3 channels are not divisible"),

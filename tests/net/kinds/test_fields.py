@@ -1,7 +1,8 @@
 """Every kind's fields, types and defaults against caffe.proto of Caffe 1.0, written down here independently.
 
 A field is `name type default`; `*` marks a repeated one, `-` a field without a default. uint stands for uint32, int for
-int32, int64; FILLER for FillerParameter, whose default is spelt out where the layer's own code has another.
+int32 and int64. Two defaults of 0 are "-" here, those of pad_h and pad_w: Caffe asks whether they are given. FILLER
+stands for FillerParameter, whose default is spelt out where the layer's own code has another.
 """
 
 from enum import StrEnum
@@ -15,7 +16,7 @@ from trtdream.net.parameters import BlobShape, Filler, LossOptions, Transformati
 
 ENGINE = "engine DEFAULT|CAFFE|CUDNN DEFAULT"
 CONVOLUTION = f"""num_output uint 0; bias_term bool true; pad uint *; kernel_size uint *; group uint 1; stride uint *;
-    weight_filler FILLER -; bias_filler FILLER -; pad_h uint 0; pad_w uint 0; kernel_h uint 0; kernel_w uint 0;
+    weight_filler FILLER -; bias_filler FILLER -; pad_h uint -; pad_w uint -; kernel_h uint 0; kernel_w uint 0;
     stride_h uint 0; stride_w uint 0; {ENGINE}; axis int 1; force_nd_im2col bool false; dilation uint *"""
 LOSS = "loss_param:loss LOSS -"
 DATA = "source string -; batch_size uint {}; transform_param:transform TRANSFORM -"
@@ -94,7 +95,7 @@ PROTO = {
         "pooling_param",
         "POOLING",
         "pool MAX|AVE|STOCHASTIC MAX; kernel_size uint 0; stride uint 1; pad uint 0; kernel_h uint 0; kernel_w uint 0;"
-        f"stride_h uint 0; stride_w uint 0; pad_h uint 0; pad_w uint 0; {ENGINE}; global_pooling bool false;"
+        f"stride_h uint 0; stride_w uint 0; pad_h uint -; pad_w uint -; {ENGINE}; global_pooling bool false;"
         "round_mode CEIL|FLOOR CEIL",
     ),
     "Power": ("power_param", "POWER", "power float 1; scale float 1; shift float 0"),

@@ -20,7 +20,8 @@ Pair = tuple[int, int]
 class _Convolving(Kind):
     """What the two directions share: Caffe's `convolution_param`.
 
-    Kernel, pad and stride are given once for both sides, once a side, or by their `_h` and `_w` fields.
+    Kernel, pad and stride are given once for both sides, once a side, or by their `_h` and `_w` fields. Of the paddings
+    a 0 that is given is kept apart from one that is not: Caffe, too, asks which fields a file has.
     """
 
     num_output: int = 0
@@ -31,8 +32,8 @@ class _Convolving(Kind):
     stride: tuple[int, ...] = ()
     weight_filler: Filler = Filler()
     bias_filler: Filler = Filler()
-    pad_h: int = 0
-    pad_w: int = 0
+    pad_h: int | None = None
+    pad_w: int | None = None
     kernel_h: int = 0
     kernel_w: int = 0
     stride_h: int = 0
@@ -69,7 +70,11 @@ class _Convolving(Kind):
 
     @property
     def pads(self) -> Pair:
-        return _pair("pad", self.pad, self.pad_h, self.pad_w, 0)
+        if self.pad_h is None and self.pad_w is None:
+            return _pair("pad", self.pad, 0, 0, 0)
+        if self.pad:
+            raise ValueError("pad stands beside its _h and _w forms: give one of them")
+        return self.pad_h or 0, self.pad_w or 0
 
     @property
     def dilations(self) -> Pair:

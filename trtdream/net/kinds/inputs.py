@@ -72,7 +72,7 @@ class Database(StrEnum):
 
 
 @dataclass(frozen=True)
-class _Pictures(_Source):
+class Pictures(_Source):
     """A data layer with a batch of pictures and, if it has a second top, their labels."""
 
     source: str = ""
@@ -100,7 +100,7 @@ class _Pictures(_Source):
 
 @layer_kind("Data", message="data_param", v1="DATA")
 @dataclass(frozen=True)
-class Data(_Pictures):
+class Data(Pictures):
     """Pictures and labels from an LMDB or LevelDB."""
 
     rand_skip: int = 0
@@ -111,7 +111,7 @@ class Data(_Pictures):
 
 @layer_kind("ImageData", message="image_data_param", v1="IMAGE_DATA")
 @dataclass(frozen=True)
-class ImageData(_Pictures):
+class ImageData(Pictures):
     """Pictures and labels from a list file."""
 
     batch_size: int = 1
@@ -133,7 +133,7 @@ class ImageData(_Pictures):
 
 @layer_kind("WindowData", message="window_data_param", v1="WINDOW_DATA")
 @dataclass(frozen=True)
-class WindowData(_Pictures):
+class WindowData(Pictures):
     """Windows of pictures and their labels, from a list of boxes."""
 
     fg_threshold: float = 0.5

@@ -42,8 +42,8 @@ class Pooling(Kind):
     kernel_w: int = 0
     stride_h: int = 0
     stride_w: int = 0
-    pad_h: int = 0
-    pad_w: int = 0
+    pad_h: int | None = None
+    pad_w: int | None = None
     engine: Engine = Engine.DEFAULT
     global_pooling: bool = False
     round_mode: Rounding = Rounding.CEIL
@@ -61,14 +61,10 @@ class Pooling(Kind):
             return
         if bool(self.kernel_size) == bool(self.kernel_h or self.kernel_w):
             raise ValueError("give kernel_size, or kernel_h and kernel_w")
-        for name, both, height, width in (
-            ("stride", self.stride != 1, self.stride_h, self.stride_w),
-            ("pad", self.pad != 0, self.pad_h, self.pad_w),
-        ):
-            if both and (height or width):
-                raise ValueError(f"give {name}, or {name}_h and {name}_w")
-        if bool(self.stride_h) != bool(self.stride_w):
-            raise ValueError("stride_h and stride_w go together")
+        if (self.pad_h is None) != (self.pad_w is None) or (self.pad and self.pad_h is not None):
+            raise ValueError("give pad, or pad_h and pad_w")
+        if bool(self.stride_h) != bool(self.stride_w) or (self.stride != 1 and self.stride_h):
+            raise ValueError("give stride, or stride_h and stride_w")
         if min(self._kernel) < 1 or min(self.strides) < 1:
             raise ValueError("kernel and stride must be at least 1")
         if any(pad >= kernel for pad, kernel in zip(self.pads, self._kernel, strict=True)):
@@ -84,7 +80,7 @@ class Pooling(Kind):
 
     @property
     def pads(self) -> Pair:
-        return (self.pad_h, self.pad_w) if self.pad_h or self.pad_w else (self.pad, self.pad)
+        return (self.pad, self.pad) if self.pad_h is None or self.pad_w is None else (self.pad_h, self.pad_w)
 
     def window(self, bottom: Shape) -> Window:
         """The windows' geometry over a bottom of shape N x C x H x W."""

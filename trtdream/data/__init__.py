@@ -1,0 +1,1 @@
+"""From files to batches: sources, the DALI pipelines, packed sets, the mean image, scanning, drawing."""
