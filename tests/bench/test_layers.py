@@ -84,3 +84,11 @@ def test_nothing_learns() -> None:
     times = time_layers(subject(Net("bare", (data, replace(relu1, bottoms=("data",), tops=("out",))))), QUICK, LIMITS)
     assert times.backward is None
     assert [layer.backward for layer in times.layers] == [None]
+
+
+def test_faster_than_the_machine_is_doubted() -> None:
+    """Ceilings that a layer beats were measured wrongly; that memory's is beaten within the cache is no fault."""
+    crawling = replace(LIMITS, flops_per_s=dict.fromkeys(LIMITS.flops_per_s, 1.0), bytes_per_s=1e18)
+    assert any("limits --again" in doubt for doubt in time_layers(subject(slow_net()), QUICK, crawling).doubts)
+    no_memory = replace(LIMITS, bytes_per_s=1.0)
+    assert not any("limits --again" in doubt for doubt in time_layers(subject(slow_net()), QUICK, no_memory).doubts)

@@ -83,7 +83,18 @@ class NetTime:
                 share = added / whole.median_ms
                 if abs(share - 1) > _TOLERANCE:
                     found.append(f"{part}: {what} add up to {share:.0%} of the whole measured alone")
+        if beyond := [layer.name for layer in self.layers if _beats_the_machine(layer)]:
+            found.append(
+                f"{', '.join(beyond[:3])}: faster than the machine's own matrix product, which was then measured on a"
+                " busy machine; `trtdream bench limits --again`"
+            )
         return tuple(found)
+
+
+def _beats_the_machine(layer: LayerTime) -> bool:
+    """Memory's limit may be beaten within the cache; that of arithmetic may not."""
+    bounds = [each.bound for each in (layer.forward, layer.backward) if each is not None]
+    return any(bound.limit == "compute" and bound.share > 1 + _TOLERANCE for bound in bounds)
 
 
 def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:

@@ -215,7 +215,10 @@ def _print_net(times: NetTime, title: str) -> None:
         results.print(f"memory at its peak: {times.peak_bytes / 2**20:.0f} MiB")
     for doubt in times.doubts:
         results.print(f"doubtful: {doubt}")
-    _explain_marks([layer.forward.timing for layer in times.layers])
+    passes = [each for layer in times.layers for each in (layer.forward, layer.backward) if each is not None]
+    _explain_marks([each.timing for each in passes])
+    if any(each.bound.limit == "memory" and each.bound.share > 1 for each in passes):
+        results.print("more than 100% of memory's limit: the blob stays within the processor's cache")
 
 
 def _layer_cells(layer: LayerTime, whole_ms: float) -> list[str]:
