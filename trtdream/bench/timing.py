@@ -1,12 +1,16 @@
-"""How long something takes: warmed up, repeated, with its spread."""
+"""How long something takes: warmed up until it is stable, repeated, with its spread."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+DOUBTFUL_SPREAD = 0.025  # trtexec warns from there on
+STABLE = 1.1  # perf_analyzer: the last three within 10 %
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,7 @@ class Timing:
     """Repeated measurements of one thing, in milliseconds.
 
     spread is the distance of the quartiles over the median: 0.02 means that half of the runs lie within 2 %.
+    settled tells whether the warm-up became stable.
     """
 
     median_ms: float
@@ -22,27 +27,88 @@ class Timing:
     spread: float
     runs: int
     warm_up: int
+    settled: bool = True
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the median should not be trusted; empty if it may be."""
+        spread = (f"spread {self.spread:.1%}",) if self.spread > DOUBTFUL_SPREAD else ()
+        return spread + (() if self.settled else ("warm-up not stable",))
 
     def as_document(self) -> dict[str, Any]:
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
 
 
-def measure(work: Callable[[], object], runs: int = 30, warm_up: int = 5, finish: Callable[[], object] = int) -> Timing:
-    """Time `work` with the wall clock.
+@dataclass(frozen=True)
+class Repeats:
+    """How often to measure: `runs` times, or for `seconds`, whichever ends first, but at least three times.
+
+    Before that the warm-up: at least `warm_up` runs, until the last three are within 10 %, at most `seconds`.
+    """
+
+    runs: int = 30
+    warm_up: int = 5
+    seconds: float = float("inf")
+
+    least = 3
+
+
+def repeat(run: Callable[[], Mapping[K, float]], repeats: Repeats) -> dict[K, Timing]:
+    """Measure several parts of one piece of work together.
+
+    Args:
+        run: does the work once and returns the milliseconds of each part, always the same parts.
+    """
+    warm_up, settled = _warm_up(run, repeats)
+    start = time.perf_counter()
+    samples = [run()]
+    while len(samples) < repeats.runs and (
+        len(samples) < repeats.least or time.perf_counter() - start < repeats.seconds
+    ):
+        samples.append(run())
+    return {part: _timing([sample[part] for sample in samples], warm_up, settled) for part in samples[0]}
+
+
+def measure(
+    work: Callable[[], object],
+    runs: int = 30,
+    warm_up: int = 5,
+    finish: Callable[[], object] = int,
+    seconds: float = float("inf"),
+) -> Timing:
+    """Time `work` with the wall clock (see `Repeats`).
 
     Args:
         finish: called after each run before the clock is read, as torch.cuda.synchronize must be on a GPU.
     """
-    for _ in range(warm_up):
-        work()
-    finish()
-    milliseconds = []
-    for _ in range(runs):
+
+    def run() -> dict[str, float]:
         start = time.perf_counter()
         work()
         finish()
-        milliseconds.append((time.perf_counter() - start) * 1e3)
-    quartiles = statistics.quantiles(milliseconds, n=4)
+        return {"": (time.perf_counter() - start) * 1e3}
+
+    finish()
+    return repeat(run, Repeats(runs, warm_up, seconds))[""]
+
+
+def _warm_up(run: Callable[[], Mapping[K, float]], repeats: Repeats) -> tuple[int, bool]:
+    """How many runs it took, and whether the last three were alike."""
+    start = time.perf_counter()
+    totals: list[float] = []
+    most = max(3 * repeats.warm_up, repeats.least)
+    while True:
+        totals.append(sum(run().values()))
+        late = len(totals) >= most or time.perf_counter() - start > repeats.seconds
+        enough = len(totals) >= max(repeats.warm_up, repeats.least)
+        alike = len(totals) >= repeats.least and max(totals[-3:]) <= STABLE * min(totals[-3:])
+        if late or (enough and alike):
+            return len(totals), alike
+
+
+def _timing(milliseconds: Sequence[float], warm_up: int, settled: bool) -> Timing:
     median = statistics.median(milliseconds)
-    p99 = statistics.quantiles(milliseconds, n=100, method="inclusive")[98]
-    return Timing(median, min(milliseconds), p99, (quartiles[2] - quartiles[0]) / median, runs, warm_up)
+    first, _, third = statistics.quantiles(milliseconds, n=4) if len(milliseconds) > 1 else (median,) * 3
+    spread = (third - first) / median if median else 0.0
+    p99 = statistics.quantiles(milliseconds, n=100, method="inclusive")[98] if len(milliseconds) > 1 else median
+    return Timing(median, min(milliseconds), p99, spread, len(milliseconds), warm_up, settled)

@@ -52,6 +52,7 @@ def main() -> None:
 
 
 from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
+    bench,
     classify,
     convert,
     data,

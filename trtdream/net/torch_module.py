@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -76,13 +76,19 @@ class TorchNet(nn.Module):
                 learned = weight.learned and layer.param(index).lr_mult != 0
                 self._register(key, nn.Parameter(start, requires_grad=learned))
 
-    def forward(self, inputs: Tensor | Mapping[str, Tensor], until: Sequence[str] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        inputs: Tensor | Mapping[str, Tensor],
+        until: Sequence[str] | None = None,
+        on_layer: Callable[[Step, Sequence[Tensor]], None] | None = None,
+    ) -> dict[str, Tensor]:
         """Run the layers that the wanted values need.
 
         Args:
             inputs: input blobs by name, or the one tensor of a net's first input, each N x ...; other values may be
                 given too, and are then not computed.
             until: values by name (see `Graph.at_layer`, `Graph.blob`); the net's outputs if None.
+            on_layer: called with each layer's step and its tops, once it has run.
 
         Returns:
             The wanted values by name.
@@ -107,6 +113,8 @@ class TorchNet(nn.Module):
                     bottoms = [x.to(weights[0].dtype) if x.is_floating_point() else x for x in bottoms]
                 tops = layer.kind.forward(bottoms, weights, layer.phase or self.phase, len(planned.step.writes))
             values.update(zip(planned.step.writes, tops, strict=True))
+            if on_layer is not None:
+                on_layer(planned.step, tops)
             for name in planned.done_with:
                 values.pop(name, None)
         return {name: values[name] for name in wanted}

@@ -1,0 +1,205 @@
+"""Layer by layer forward and backward, as `caffe time` tells it, and the whole beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.limits import Bound, Limits, bound
+from trtdream.bench.memory import peak_memory, restart_peak
+from trtdream.bench.subject import Subject
+from trtdream.bench.timing import Repeats, Timing, repeat
+from trtdream.bench.work import Work, backward_work, forward_work, wants_gradient
+from trtdream.net.graph import Step
+
+_WHOLE = ""
+_LAYERS = "(layers)"
+_TOLERANCE = 0.1
+Part = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of one layer: how long it takes, what it has to do, and which ceiling that comes near to."""
+
+    timing: Timing
+    work: Work
+    bound: Bound
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """A layer's row; backward is None where nothing at or below it learns, or where it only passes on its bottom."""
+
+    name: str
+    kind: str
+    macs: int
+    forward: Pass
+    backward: Pass | None
+
+
+@dataclass(frozen=True)
+class NetTime:
+    """A network layer by layer, and as a whole, measured alone.
+
+    Attributes:
+        added_up: the layers' times of one run added up, forward and backward.
+        peak_bytes: None where the system does not tell.
+    """
+
+    layers: tuple[LayerTime, ...]
+    forward: Timing
+    backward: Timing | None
+    added_up: Mapping[str, Timing]
+    batch: int
+    peak_bytes: int | None
+
+    def sum_of_medians(self, part: str) -> float:
+        """The rows of the table added up, in milliseconds, `part` being forward or backward.
+
+        On a noisy machine that is less than any run takes: each row's median leaves out other moments of trouble.
+        """
+        passes = [getattr(layer, part) for layer in self.layers]
+        return sum(each.timing.median_ms for each in passes if each is not None)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What keeps the table from being trusted."""
+        found = []
+        for part, whole in (("forward", self.forward), ("backward", self.backward)):
+            if whole is None:
+                continue
+            found += [f"{part}: {doubt}" for doubt in whole.doubts]
+            for what, added in (
+                ("the layers' times of one run", self.added_up[part].median_ms),
+                ("the rows", self.sum_of_medians(part)),
+            ):
+                share = added / whole.median_ms
+                if abs(share - 1) > _TOLERANCE:
+                    found.append(f"{part}: {what} add up to {share:.0%} of the whole measured alone")
+        if beyond := [layer.name for layer in self.layers if _beats_the_machine(layer)]:
+            found.append(
+                f"{', '.join(beyond[:3])}: faster than the machine's own matrix product, which was then measured on a"
+                " busy machine; `trtdream bench limits --again`"
+            )
+        return tuple(found)
+
+
+def _beats_the_machine(layer: LayerTime) -> bool:
+    """Memory's limit may be beaten within the cache; that of arithmetic may not."""
+    bounds = [each.bound for each in (layer.forward, layer.backward) if each is not None]
+    return any(bound.limit == "compute" and bound.share > 1 + _TOLERANCE for bound in bounds)
+
+
+def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:
+    """Measure a network: each run once as a whole and once with a mark at every layer, in turns.
+
+    The marks are set within the running network: after each layer on the way forward; on the way back when autograd
+    has a top's gradient ready and turns to the layer that wrote it.
+    """
+    clock = clock_for(subject.setting.device)
+    restart_peak(subject.setting.device)
+    times = repeat(lambda: {**_whole(subject, clock), **_by_layer(subject, clock)}, repeats)
+    wanted = wants_gradient(subject.layers, subject.force_backward)
+    number_bytes = next(subject.module.parameters()).element_size() if subject.with_gradient else 4
+    rows = []
+    for shapes in subject.layers:
+        layer = shapes.step.layer
+        if layer.kind.is_input:
+            continue
+        below = any(wanted[value] for value in shapes.step.reads)
+        passes: dict[str, Pass] = {}
+        for part, work in (
+            ("forward", forward_work(shapes, number_bytes)),
+            ("backward", backward_work(shapes, number_bytes, below)),
+        ):
+            if timing := times.get((layer.name, part)):
+                binds = bound(timing.median_ms, work, subject.setting.precision, limits)
+                passes[part] = Pass(timing, work, binds)
+        rows.append(LayerTime(layer.name, layer.kind.type_name, shapes.macs, passes["forward"], passes.get("backward")))
+    peak = peak_memory(subject.setting.device)
+    added_up = {part: times[_LAYERS, part] for part in ("forward", "backward") if (_LAYERS, part) in times}
+    whole = (times[_WHOLE, "forward"], times.get((_WHOLE, "backward")))
+    return NetTime(tuple(rows), *whole, added_up, subject.batch, peak)
+
+
+def time_whole(subject: Subject, repeats: Repeats) -> tuple[Timing, Timing | None]:
+    """Forward and backward as a whole only; None for the latter if nothing learns."""
+    clock = clock_for(subject.setting.device)
+    times = repeat(lambda: _whole(subject, clock), repeats)
+    return times[_WHOLE, "forward"], times.get((_WHOLE, "backward"))
+
+
+def _whole(subject: Subject, clock: Clock) -> dict[Part, float]:
+    clock.wait()
+    marks = [clock.mark()]
+    values = subject.forward()
+    marks.append(clock.mark())
+    if subject.with_gradient:
+        subject.backward(values)
+        marks.append(clock.mark())
+    clock.wait()
+    parts = ((_WHOLE, "forward"), (_WHOLE, "backward"))
+    return {part: clock.between(*pair) for part, pair in zip(parts, pairwise(marks), strict=False)}
+
+
+def _by_layer(subject: Subject, clock: Clock) -> dict[Part, float]:
+    clock.wait()
+    marks = _Marks(clock)
+    values = subject.forward(marks.layer_done)
+    if subject.with_gradient:
+        marks.turn_back()
+        subject.backward(values)
+        marks.end()
+    clock.wait()
+    return marks.times()
+
+
+class _Marks:
+    """Marks at the layers of one run. Each is two points of time, so that marking itself counts for no layer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._done: list[tuple[Part, Any, Any]] = []
+        self._start = clock.mark()
+        self._part: Part | None = None
+        self._nodes: set[Any] = set()
+        self._spans: list[tuple[Part, Any, Any]] = []
+
+    def layer_done(self, step: Step, tops: Sequence[Tensor]) -> None:
+        """A layer has run forward; its tops' gradients will tell when its backward begins."""
+        self._spans.append(((step.layer.name, "forward"), self._start, self._clock.mark()))
+        for top in tops:
+            node = top.grad_fn
+            if node is not None and node not in self._nodes:  # a layer that returns its bottom has no backward
+                self._nodes.add(node)
+                top.register_hook(partial(self._reached, step.layer.name))
+        self._start = self._clock.mark()
+
+    def turn_back(self) -> None:
+        """Forward is done: what follows, until the first top's gradient is there, belongs to no layer."""
+        self._nodes.clear()
+
+    def _reached(self, layer: str, _gradient: Tensor) -> None:
+        self.end()
+        self._part = (layer, "backward")
+        self._start = self._clock.mark()
+
+    def end(self) -> None:
+        """The layer whose backward was running is done."""
+        if self._part is not None:
+            self._spans.append((self._part, self._start, self._clock.mark()))
+
+    def times(self) -> dict[Part, float]:
+        """Milliseconds of each layer and part, and of all layers; a layer of several tops is entered several times."""
+        found: dict[Part, float] = {}
+        for part, start, end in self._spans:
+            for counted in (part, (_LAYERS, part[1])):
+                found[counted] = found.get(counted, 0.0) + self._clock.between(start, end)
+        return found

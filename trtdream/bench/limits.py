@@ -1,0 +1,139 @@
+"""The machine's own ceilings: how fast it copies, multiplies matrices, and answers a call. Measured once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.machine import describe_machine
+from trtdream.bench.precision import PRECISIONS, dtype_of
+from trtdream.bench.timing import Repeats, repeat
+from trtdream.bench.work import Work
+from trtdream.files import write_file
+from trtdream.weights.cache import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
+_LARGEST_SIDE = {"cpu": 4096, "cuda": 8192}
+_LONG_ENOUGH_MS = 100.0
+_REPEATS = Repeats(runs=10, warm_up=2, seconds=2)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Ceilings of one device, each the best of several runs.
+
+    Attributes:
+        bytes_per_s: read and written in a large copy.
+        flops_per_s: of a large square matrix product, by precision.
+        call_ms: what the smallest operation takes.
+        measured: when, in UTC.
+    """
+
+    bytes_per_s: float
+    flops_per_s: Mapping[str, float]
+    call_ms: float
+    measured: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Which ceiling binds (compute, memory or call), and how much of it was reached; 1 is all of it.
+
+    More than 1 is possible where "memory" was measured beyond the cache and a blob stays within it.
+    """
+
+    limit: str
+    share: float
+
+
+def bound(milliseconds: float, work: Work, precision: str, limits: Limits) -> Bound:
+    """Hold a measured time against the time that the machine's ceilings allow."""
+    least = {
+        "compute": work.flops / limits.flops_per_s[precision] * 1e3,
+        "memory": work.bytes / limits.bytes_per_s * 1e3,
+        "call": limits.call_ms,
+    }
+    binding = max(least, key=lambda name: least[name])
+    return Bound(binding, least[binding] / milliseconds if milliseconds else 0.0)
+
+
+def limits_of(device: str, again: bool = False) -> Limits:
+    """The device's ceilings: from the cache, or measured now, in some seconds, and cached.
+
+    Args:
+        again: measure even if they are known.
+    """
+    path = _cache_file(device)
+    if not again and (known := _read(path)) is not None:
+        return known
+    found = _measure(device)
+    write_file(path, json.dumps(asdict(found), indent=2) + "\n")
+    return found
+
+
+def _cache_file(device: str) -> Path:
+    import torch
+
+    key = json.dumps([describe_machine(), device, torch.get_num_threads()], sort_keys=True)
+    return cache_folder() / "limits" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _read(path: Path) -> Limits | None:
+    try:
+        known = Limits(**json.loads(path.read_text()))
+        complete = all(known.flops_per_s[precision] > 0 for precision in PRECISIONS)
+        return known if complete and known.bytes_per_s > 0 and known.call_ms > 0 else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # it is measured anew and replaced
+
+
+def _measure(device: str) -> Limits:
+    import torch
+
+    clock, kind = clock_for(device), torch.device(device).type
+    source = torch.ones(_COPY_BYTES[kind], dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    one = torch.ones(1, device=device)
+    with torch.inference_mode():
+        copy_ms = _best(clock, lambda: target.copy_(source))
+        call_ms = _best(clock, lambda: [one.relu_() for _ in range(100)]) / 100
+        rates = {precision: _matrix_product(clock, device, precision) for precision in PRECISIONS}
+    moved = 2 * source.numel()
+    return Limits(moved / copy_ms * 1e3, rates, call_ms, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _matrix_product(clock: Clock, device: str, precision: str) -> float:
+    """Operations a second at the side from which on it takes long enough to be measured well."""
+    import torch
+
+    side, rate = 256, 0.0
+    while side <= _LARGEST_SIDE[torch.device(device).type]:
+        a = torch.full((side, side), 0.5, dtype=dtype_of(precision), device=device)
+        out = torch.empty_like(a)
+        milliseconds = _best(clock, lambda a=a, out=out: torch.mm(a, a, out=out))  # type: ignore[misc]
+        rate = max(rate, 2 * side**3 / milliseconds * 1e3)
+        if milliseconds > _LONG_ENOUGH_MS:
+            break
+        side *= 2
+    return rate
+
+
+def _best(clock: Clock, work: Callable[[], Any]) -> float:
+    def run() -> dict[str, float]:
+        clock.wait()
+        start = clock.mark()
+        work()
+        end = clock.mark()
+        clock.wait()
+        return {"": clock.between(start, end)}
+
+    return repeat(run, _REPEATS)[""].least_ms

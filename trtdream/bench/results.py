@@ -1,0 +1,128 @@
+"""A measurement as one JSON document (`results.schema.json`): written, read, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trtdream.bench.layers import NetTime, Pass
+from trtdream.bench.limits import Limits
+from trtdream.bench.machine import describe_machine
+from trtdream.bench.timing import Timing
+from trtdream.errors import InputRefused
+from trtdream.files import read_file, write_file
+
+FORMAT = "trtdream-bench"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured thing, named by what it is of (a layer, a network) and which part of it.
+
+    timing is None for what could not be measured; `absent` says why. extra holds further numbers of the row.
+    """
+
+    name: str
+    part: str
+    timing: Timing | None
+    absent: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_document(self) -> dict[str, Any]:
+        head: dict[str, Any] = {"name": self.name, "part": self.part}
+        if self.timing is None:
+            return {**head, "absent": self.absent}
+        return {**head, **self.timing.as_document(), "doubts": list(self.timing.doubts), **self.extra}
+
+
+def document(what: str, settings: Mapping[str, Any], rows: Sequence[Row], limits: Limits | None) -> dict[str, Any]:
+    """What `--json` writes.
+
+    Args:
+        what: net, dream or headline.
+        settings: what was asked for: network, batch, precision, device ...
+    """
+    import torch
+
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "schema": VERSION,
+        "what": what,
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {**describe_machine(), "threads": torch.get_num_threads()},
+        "settings": dict(settings),
+        "rows": [row.as_document() for row in rows],
+    }
+    return found if limits is None else {**found, "limits": vars(limits)}
+
+
+def rows_of(times: NetTime) -> list[Row]:
+    """A network's rows: each layer forward and backward, then the whole."""
+    rows = []
+    for layer in times.layers:
+        about = {"kind": layer.kind, "macs": layer.macs}
+        rows.append(Row(layer.name, "forward", layer.forward.timing, extra={**about, **_work(layer.forward)}))
+        if layer.backward is not None:
+            rows.append(Row(layer.name, "backward", layer.backward.timing, extra={**about, **_work(layer.backward)}))
+    for part, whole in (("forward", times.forward), ("backward", times.backward)):
+        if whole is not None:
+            extra = {"images": times.batch, "sum_of_layers_ms": round(times.added_up[part].median_ms, 4)}
+            rows.append(Row("(whole)", part, whole, extra={**extra, "peak_bytes": times.peak_bytes}))
+    return rows
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write a document whole or not at all."""
+    write_file(path, json.dumps(results, indent=2) + "\n")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """A document that `trtdream bench --json` wrote.
+
+    Raises:
+        UsageError: there is no such file.
+        InputRefused: it is something else, or of another version of the schema.
+    """
+    try:
+        found = json.loads(read_file(path))
+    except ValueError as error:
+        raise InputRefused(f"{path}: is no JSON ({error})") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputRefused(f"{path}: is no result of `trtdream bench --json`")
+    if found.get("schema") != VERSION:
+        raise InputRefused(
+            f"{path}: has schema {found.get('schema')}, this trtdream reads {VERSION}; measure again, or use"
+            " the version that wrote it"
+        )
+    for index, row in enumerate(_list(found.get("rows"))):
+        sound = isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("part"), str)
+        if not sound or not ("absent" in row or all(_number(row.get(key)) for key in ("median_ms", "spread"))):
+            raise InputRefused(f"{path}: rows[{index}] lacks name, part, median_ms or spread")
+    if not _list(found.get("rows")) or not isinstance(found.get("machine"), dict):
+        raise InputRefused(f"{path}: has no rows or no machine")
+    return found
+
+
+def _work(each: Pass) -> dict[str, Any]:
+    seconds = each.timing.median_ms / 1e3
+    return {
+        "flops": each.work.flops,
+        "bytes": each.work.bytes,
+        "flops_per_s": round(each.work.flops / seconds) if seconds else None,
+        "bytes_per_s": round(each.work.bytes / seconds) if seconds else None,
+        "limit": each.bound.limit,
+        "of_limit": round(each.bound.share, 4),
+    }
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _number(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool) and found >= 0
