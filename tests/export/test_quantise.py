@@ -106,7 +106,10 @@ def test_cpu_form_computes_the_same_in_integers(graph: onnx.ModelProto, crops: n
     calibrated = crops[::2][:8]  # inputs that stay within the ranges
     one, other = (s.run(None, {"data": calibrated})[0] for s in (session, exact))
     assert np.abs(one - other).max() < 0.05
-    assert (one.argmax(1) == other.argmax(1)).all()
+    best = np.sort(other, 1)
+    sure = best[:, -1] - best[:, -2] > 0.1  # twice what the probabilities may differ by
+    assert sure.sum() >= 4
+    assert (one.argmax(1) == other.argmax(1))[sure].all()
 
 
 def test_fp8() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,15 @@ from trtdream.train.step import Inputs, Step
 
 Make = Callable[[TorchNet, Update], Step]
 ITERATIONS = 8
+
+
+@pytest.fixture(autouse=True, scope="module")
+def two_threads() -> Iterator[None]:
+    """As many as Caffe had: with another number sums are rounded otherwise, and one flipped max-pool switch moves all."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def _train(

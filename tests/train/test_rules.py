@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,15 @@ from trtdream.train.step import Step
 
 FORMS = [Update, FusedUpdate]
 DECAY = {"it1": 0.0005, "wd": 0.05}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def two_threads() -> Iterator[None]:
+    """As many as Caffe had: with another number sums are rounded otherwise, and one flipped max-pool switch moves all."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("form", FORMS)
