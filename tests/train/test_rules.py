@@ -22,7 +22,7 @@ DECAY = {"it1": 0.0005, "wd": 0.05}
 
 @pytest.fixture(autouse=True, scope="module")
 def two_threads() -> Iterator[None]:
-    """As many as Caffe had: with another number sums are rounded otherwise, and one flipped max-pool switch moves all."""
+    """As many as Caffe had: with another number sums round otherwise, and one flipped max-pool switch moves all."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
