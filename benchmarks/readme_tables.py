@@ -31,7 +31,8 @@ def main() -> None:
 def render(result: Path) -> str:
     """The markdown of a result's table, and the machine below it."""
     document = json.loads(result.read_text())
-    return f"{TABLES[result.name](document)}\n{machine_line(document)}\n\n"
+    table, note = TABLES[result.name]
+    return f"{table(document)}\n{note(document)}\n\n"
 
 
 def forward(document: dict[str, Any]) -> str:
@@ -48,7 +49,7 @@ def forward(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def machine_line(document: dict[str, Any]) -> str:
+def forward_note(document: dict[str, Any]) -> str:
     """Hardware, versions and repetitions, without which the numbers say nothing."""
     machine = document["machine"]
     runs = document["rows"][0]["forward"]["runs"]
@@ -58,7 +59,30 @@ def machine_line(document: dict[str, Any]) -> str:
     )
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"forward.json": forward}
+def data(document: dict[str, Any]) -> str:
+    columns = sorted({(row["threads"], row["batch"]) for row in document["rows"]})
+    found = {(row["source"], row["threads"], row["batch"]): row["images_per_s"] for row in document["rows"]}
+    heads = [f"{threads} thread{'s' * (threads > 1)}, batch {batch}" for threads, batch in columns]
+    lines = [f"| images/s | {' | '.join(heads)} |", f"| --- | {' | '.join('---' for _ in heads)} |"]
+    for source in dict.fromkeys(row["source"] for row in document["rows"]):
+        cells = [f"{found[source, threads, batch]:,.0f}" for threads, batch in columns]
+        lines.append(f"| {source} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def data_note(document: dict[str, Any]) -> str:
+    machine, runs = document["machine"], document["rows"][0]["runs"]
+    return (
+        f"256 x 256 JPEGs, or the packed set of them, to float32 3 x 227 x 227; median of {runs} batches; "
+        f"{machine['gpu'] or machine['processor']}, {machine['cores']} cores, torch {machine['torch']}."
+    )
+
+
+Writer = Callable[[dict[str, Any]], str]
+TABLES: dict[str, tuple[Writer, Writer]] = {
+    "forward.json": (forward, forward_note),
+    "data_cpu.json": (data, data_note),
+}
 
 
 if __name__ == "__main__":
