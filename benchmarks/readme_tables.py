@@ -78,10 +78,25 @@ def data_note(document: dict[str, Any]) -> str:
     )
 
 
+def inference(document: dict[str, Any]) -> str:
+    lines = ["| network, batch | backend | precision | ms | images/s |", "| --- | --- | --- | --- | --- |"]
+    for row in document["rows"]:
+        what = (f"{row['network']}, {row['batch']}", row["backend"], row["precision"])
+        lines.append(f"| {' | '.join(what)} | {row['median_ms']:.1f} | {row['images_per_s']:,.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def inference_note(document: dict[str, Any]) -> str:
+    machine, runs = document["machine"], document["rows"][0]["runs"]
+    where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores"
+    return f"Median of {runs} runs after warming up; {where}, onnxruntime {machine['onnxruntime-gpu']}; no decoding."
+
+
 Writer = Callable[[dict[str, Any]], str]
 TABLES: dict[str, tuple[Writer, Writer]] = {
     "forward.json": (forward, forward_note),
     "data_cpu.json": (data, data_note),
+    "inference.json": (inference, inference_note),
 }
 
 
