@@ -9,7 +9,7 @@ from trtdream.bench.timing import Timing
 
 
 def timing(milliseconds: float) -> Timing:
-    return Timing(milliseconds, milliseconds, milliseconds, 0.0, 5, 3)
+    return Timing(milliseconds, milliseconds, milliseconds, milliseconds, 0.0, 5, 3)
 
 
 def test_figures_are_those_published() -> None:

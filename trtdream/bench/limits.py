@@ -56,12 +56,13 @@ class Bound:
 
 
 def bound(milliseconds: float, work: Work, precision: str, limits: Limits) -> Bound:
-    """Hold a measured time against the time that the machine's ceilings allow."""
-    least = {
-        "compute": work.flops / limits.flops_per_s[precision] * 1e3,
-        "memory": work.bytes / limits.bytes_per_s * 1e3,
-        "call": limits.call_ms,
-    }
+    """Hold a measured time against the time that the machine's ceilings allow.
+
+    A precision without a measured ceiling, as int8, has only those of memory and calls.
+    """
+    least = {"memory": work.bytes / limits.bytes_per_s * 1e3, "call": limits.call_ms}
+    if precision in limits.flops_per_s:
+        least["compute"] = work.flops / limits.flops_per_s[precision] * 1e3
     binding = max(least, key=lambda name: least[name])
     return Bound(binding, least[binding] / milliseconds if milliseconds else 0.0)
 
