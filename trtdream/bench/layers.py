@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -34,7 +34,6 @@ def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:
     restart_peak(subject.setting.device)
     times = repeat(lambda: {**_whole(subject, clock), **_by_layer(subject, clock)}, repeats)
     wanted = wants_gradient(subject.layers, subject.force_backward)
-    number_bytes = next(subject.module.parameters()).element_size() if subject.with_gradient else 4
     rows = []
     for shapes in subject.layers:
         layer = shapes.step.layer
@@ -43,8 +42,8 @@ def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:
         below = any(wanted[value] for value in shapes.step.reads)
         passes: dict[str, Pass] = {}
         for part, work in (
-            ("forward", forward_work(shapes, number_bytes)),
-            ("backward", backward_work(shapes, number_bytes, below)),
+            ("forward", forward_work(shapes, subject.number_bytes)),
+            ("backward", backward_work(shapes, subject.number_bytes, below)),
         ):
             if timing := times.get((layer.name, part)):
                 binds = bound(timing.median_ms, work, subject.setting.precision, limits)

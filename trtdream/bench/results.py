@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trtdream.bench.nettime import NetTime, Pass
 from trtdream.bench.limits import Limits
 from trtdream.bench.machine import describe_machine
+from trtdream.bench.nettime import NetTime, Pass
 from trtdream.bench.timing import Timing
 from trtdream.errors import InputRefused
 from trtdream.files import read_file, write_file
