@@ -35,7 +35,7 @@ from trtdream.runtime.open_model import bundled
 BATCHES = {"caffenet": 256, "googlenet": 128}  # those of the published figures
 DREAM_SIZE = (360, 540)
 PICTURES = 128  # drawn to feed from
-_REPEATS = Repeats(runs=15, warm_up=2, seconds=5)
+_REPEATS = Repeats(runs=15, warm_up=2, seconds=4)
 _LONGEST_RUN_MS = 1000.0
 _MEAN = (104.0, 117.0, 123.0)
 
