@@ -113,7 +113,11 @@ def _time(run: Runner, data: Any, device: str, repeats: Repeats) -> Timing:
 
 
 def _bound(model: Model, batch: int, precision: Precision, timing: Timing, limits: Limits) -> dict[str, Any]:
+    """Nothing for a precision whose ceiling was not measured."""
+    name = _LIMITS_PRECISION.get(precision)
+    if name is None:
+        return {}
     layers = infer_shapes(model.graph, {model.graph.inputs[0]: input_shape(model, batch)})
     works = [forward_work(shapes, number_bytes(precision)) for shapes in layers if not shapes.step.layer.kind.is_input]
-    found = bound_of_all(timing.median_ms, works, _LIMITS_PRECISION.get(precision, str(precision)), limits)
+    found = bound_of_all(timing.median_ms, works, name, limits)
     return {"limit": found.limit, "of_limit": round(found.share, 4)}

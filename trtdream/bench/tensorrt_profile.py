@@ -35,7 +35,7 @@ def tensorrt_here() -> Library:
     """
     gpus = ask_cuda().gpus
     if not gpus:
-        raise TrtdreamError("TensorRT needs an NVIDIA GPU, and there is none here; --backend onnxruntime runs on CPUs")
+        raise TrtdreamError("TensorRT needs an NVIDIA GPU, and there is none here")
     library = library_for(gpus, None)
     if library is None:
         raise TrtdreamError(
