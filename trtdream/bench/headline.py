@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,7 @@ from trtdream.bench.history import comparable, figures
 from trtdream.bench.layers import time_whole
 from trtdream.bench.limits import Limits, bound_of_all
 from trtdream.bench.nettime import PARTS, launch_bound
-from trtdream.bench.results import Row, per_image
+from trtdream.bench.results import UNMEASURED, Row, per_image, reason
 from trtdream.bench.subject import Setting, Subject, halving, net_for
 from trtdream.bench.timing import Repeats
 from trtdream.bench.training import time_recipe
@@ -26,7 +27,6 @@ from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import open_source
 from trtdream.data.transform import Transform
 from trtdream.dream.dream import Settings
-from trtdream.errors import TrtdreamError
 from trtdream.net.kind import Phase
 from trtdream.recipe.load import load_recipe
 from trtdream.recipe.shipped import find_recipe
@@ -59,7 +59,8 @@ def headline(setting: Setting, limits: Limits, on_part: Callable[[str], None] = 
     batches = {name: suitable_batch(name, setting) for name in BATCHES}
     for name, batch in batches.items():
         on_part(f"{name}, forward and backward")
-        yield from _training_rows(name, replace(setting, phase=Phase.TRAIN, batch=batch), limits)
+        training = replace(setting, phase=Phase.TRAIN, batch=batch)
+        yield from _guarded(name, "forward", partial(_training_rows, name, training, limits))
     with TemporaryDirectory() as folder:
         on_part("the data pipeline")
         yield from _guarded("data", "pictures", lambda: _data_rows(Path(folder), setting.device))
@@ -98,11 +99,11 @@ def suitable_batch(name: str, setting: Setting) -> int:
 
 
 def _guarded(name: str, part: str, rows: Callable[[], list[Row]]) -> list[Row]:
-    """The rows, or one that says why there are none."""
+    """The rows, or one that says why there are none: nothing that fails keeps the others from being shown."""
     try:
         return rows()
-    except TrtdreamError as error:
-        return [Row(name, part, None, str(error))]
+    except UNMEASURED as error:
+        return [Row(name, part, None, reason(error))]
 
 
 def _training_rows(name: str, setting: Setting, limits: Limits) -> list[Row]:
