@@ -95,8 +95,10 @@ def bars(
         for place, value in zip(places, left, strict=True):
             text = f" {value:,.0f}" if value >= 1000 else f" {value:.3g}"
             axes.annotate(text, (value, place), va="center", fontsize=7)
+    if len(rows) > _TALL:
+        axes.tick_params(top=True, labeltop=True)
     if len(series) > 1:
-        axes.legend(fontsize=8, loc="lower right")
+        figure.legend(fontsize=8, loc="outside upper right", ncols=len(series))
     return _svg(figure)
 
 
@@ -108,9 +110,11 @@ def scatter(groups: Mapping[str, Sequence[Dot]], lines: Mapping[str, Line], x_la
     for index, (name, (x, y)) in enumerate(lines.items()):
         axes.plot(x, y, label=name, color="black", linewidth=1.2, linestyle=_STYLES[index % len(_STYLES)])
     labelled = sorted((dot for dots in groups.values() for dot in dots if dot.label), key=lambda dot: dot.y)
-    for index, dot in enumerate(labelled):  # alternately above and below, for they lie close together
-        place = (6, 5) if index % 2 else (6, -10)
-        axes.annotate(dot.label, (dot.x, dot.y), place, textcoords="offset points", fontsize=7)
+    for index, dot in enumerate(
+        labelled
+    ):  # alternately above and below, for they lie close together, and to both sides
+        place, side = ((6, 5), "left") if index % 2 else ((-6, -10), "right")
+        axes.annotate(dot.label, (dot.x, dot.y), place, textcoords="offset points", ha=side, fontsize=7)
     axes.set(xscale="log", yscale="log")
     _plain_ticks(axes.xaxis)
     _plain_ticks(axes.yaxis)
@@ -129,7 +133,7 @@ def curves(lines: Mapping[str, Line], x_label: str, y_label: str) -> bytes:
     ticks = sorted({value for x, _ in lines.values() for value in x})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.2 * max(value for _, y in lines.values() for value in y))  # room for the legend
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
@@ -137,6 +141,7 @@ def curves(lines: Mapping[str, Line], x_label: str, y_label: str) -> bytes:
     return _svg(figure)
 
 
+_TALL = 40  # rows, from where on the x axis is wanted at the top too
 _STYLES = ("solid", "dashed", "dotted", "dashdot")
 
 

@@ -70,7 +70,7 @@ def throughput(document: Document) -> Picture | None:
             x, y = lines.setdefault(part, ([], []))
             x.append(place)
             y.append(row["images_per_s"])
-    if not lines:
+    if len({place for x, _ in lines.values() for place in x}) < 2:
         return None
     what = "threads" if document["what"] == "engine" else "batch"
     return Picture(

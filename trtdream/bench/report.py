@@ -90,8 +90,11 @@ def _numbers(document: Document) -> Table:
     rows = measured(document)
     keys = [key for key in _COLUMNS if any(row.get(key) for row in rows)]
     headings = [_COLUMNS[key][0] for key in keys]
+    limit = ["limit"] if any("limit" in row for row in rows) else []
     cells = []
     for row in rows:
         numbers = [_COLUMNS[key][1].format(row[key]) if row.get(key) else "" for key in keys]
-        cells.append((row["name"], row["part"], *numbers, row.get("limit", ""), "; ".join(row["doubts"])))
-    return Table(("what", "part", *headings, "limit", "doubts"), cells, right=headings)
+        cells.append(
+            (row["name"], row["part"], *numbers, *(row.get(key, "") for key in limit), "; ".join(row["doubts"]))
+        )
+    return Table(("what", "part", *headings, *limit, "doubts"), cells, right=headings)
