@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trtdream.files import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Line = tuple[Sequence[float], Sequence[float]]
 """x and y of the points that a line joins."""
@@ -44,3 +49,101 @@ def draw_panels(path: Path, panels: Sequence[Panel], title: str, x_label: str) -
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     write_file(path, buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point of a scatter plot; its label is drawn beside it, if it has one."""
+
+    x: float
+    y: float
+    label: str = ""
+
+
+def bars(
+    rows: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    x_label: str,
+    logarithmic: bool = False,
+    marked: Sequence[str] = (),
+) -> bytes:
+    """Horizontal bars, the first row on top, series stacked in each, as SVG.
+
+    Args:
+        rows: names, all different or not.
+        series: values by row for each name in the legend.
+        logarithmic: the x axis; for one series, whose values are written at the bars' ends.
+        marked: rows whose bars have another colour.
+    """
+    figure, axes = _figure(9, 0.7 + 0.17 * len(rows))
+    places, left = range(len(rows)), [0.0] * len(rows)
+    for index, (name, values) in enumerate(series.items()):
+        colours = ["C1" if row in marked else f"C{2 * index}" for row in rows]
+        axes.barh(places, values, 0.75, None if logarithmic else left, color=colours, label=name)
+        left = [start + value for start, value in zip(left, values, strict=True)]
+    axes.set_yticks(places, rows, fontsize=7)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(x_label)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    if logarithmic:
+        axes.set_xscale("log")
+        positive = [value for value in left if value > 0]
+        axes.set_xlim(min(positive) / 2, max(positive) * 3)
+        for place, value in zip(places, left, strict=True):
+            axes.annotate(f" {value:.3g}", (value, place), va="center", fontsize=7)
+    if len(series) > 1:
+        axes.legend(fontsize=8, loc="lower right")
+    return _svg(figure)
+
+
+def scatter(groups: Mapping[str, Sequence[Dot]], lines: Mapping[str, Line], x_label: str, y_label: str) -> bytes:
+    """Points in groups and lines above them on two logarithmic axes, as SVG."""
+    figure, axes = _figure(9, 5.5)
+    for index, (name, dots) in enumerate(groups.items()):
+        axes.scatter([dot.x for dot in dots], [dot.y for dot in dots], s=18, color=f"C{index}", label=name, zorder=3)
+        for dot in (dot for dot in dots if dot.label):
+            axes.annotate(dot.label, (dot.x, dot.y), (5, 3), textcoords="offset points", fontsize=7)
+    for index, (name, (x, y)) in enumerate(lines.items()):
+        axes.plot(x, y, label=name, color="black", linewidth=1.2, linestyle=_STYLES[index % len(_STYLES)])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return _svg(figure)
+
+
+def curves(lines: Mapping[str, Line], x_label: str, y_label: str) -> bytes:
+    """Lines over an axis of powers of two (batches, threads), from zero up, as SVG."""
+    figure, axes = _figure(9, 4)
+    for name, (x, y) in lines.items():
+        axes.plot(x, y, marker="o", markersize=4, label=name)
+    ticks = sorted({value for x, _ in lines.values() for value in x})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return _svg(figure)
+
+
+_STYLES = ("solid", "dashed", "dotted", "dashdot")
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()

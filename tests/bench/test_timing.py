@@ -65,4 +65,4 @@ def test_finish_is_called_within_each_run() -> None:
 
 @pytest.mark.parametrize(("spread", "doubted"), [(0.025, False), (0.026, True)])
 def test_spread_is_doubted_from_two_and_a_half_percent(spread: float, doubted: bool) -> None:
-    assert bool(Timing(1.0, 1.0, 1.0, spread, 5, 3).doubts) is doubted
+    assert bool(Timing(1.0, 1.0, 1.0, 1.0, spread, 5, 3).doubts) is doubted

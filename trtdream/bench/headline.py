@@ -2,94 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import torch
-
-from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.backends import inference_rows
 from trtdream.bench.dreaming import time_dream
+from trtdream.bench.feeding import CACHED, draw_files, time_feed
 from trtdream.bench.history import comparable, figures
 from trtdream.bench.layers import time_whole
-from trtdream.bench.results import Row
+from trtdream.bench.limits import Limits, bound_of_all
+from trtdream.bench.nettime import PARTS, launch_bound
+from trtdream.bench.results import Row, per_image
 from trtdream.bench.subject import Setting, Subject, halving, net_for
-from trtdream.bench.timing import Repeats, repeat
+from trtdream.bench.timing import Repeats
+from trtdream.bench.training import time_recipe
+from trtdream.bench.work import Work, backward_work, forward_work, wants_gradient
+from trtdream.data.feed import Feed
+from trtdream.data.pack import Packing, pack
+from trtdream.data.sources import open_source
+from trtdream.data.transform import Transform
 from trtdream.dream.dream import Settings
+from trtdream.errors import TrtdreamError
 from trtdream.net.kind import Phase
+from trtdream.recipe.load import load_recipe
+from trtdream.recipe.shipped import find_recipe
 from trtdream.runtime.open_model import bundled
 
 BATCHES = {"caffenet": 256, "googlenet": 128}  # those of the published figures
 DREAM_SIZE = (360, 540)
-_REPEATS = Repeats(runs=15, warm_up=2, seconds=6)
+PICTURES = 128  # drawn to feed from
+_REPEATS = Repeats(runs=15, warm_up=2, seconds=5)
 _LONGEST_RUN_MS = 1000.0
-_NOT_YET = (
-    Row("caffenet", "step", None, "bench times no optimiser yet: forward and backward are above"),
-    Row("googlenet", "inference, ONNX Runtime", None, "bench runs torch only as yet"),
-    Row("googlenet", "inference, TensorRT", None, "bench runs torch only as yet"),
-)
+_MEAN = (104.0, 117.0, 123.0)
 
 
 @dataclass(frozen=True)
 class Beside:
     """A published figure for a row; ratio (ours over theirs) is None where the work is not the same."""
 
-    text: str
+    where: str
     source: str
+    ms_per_image: float
     ratio: float | None
 
 
-def headline(setting: Setting, on_part: Callable[[str], None] = lambda _: None) -> Iterator[Row]:
+def headline(setting: Setting, limits: Limits, on_part: Callable[[str], None] = lambda _: None) -> Iterator[Row]:
     """Measure and yield row after row.
 
     Args:
         on_part: told what is measured next.
     """
-    for name in BATCHES:
+    batches = {name: suitable_batch(name, setting) for name in BATCHES}
+    for name, batch in batches.items():
         on_part(f"{name}, forward and backward")
-        yield from _training_rows(name, replace(setting, phase=Phase.TRAIN))
-    on_part("googlenet, inference")
-    yield _inference_row("googlenet", replace(setting, phase=Phase.TEST))
+        yield from _training_rows(name, replace(setting, phase=Phase.TRAIN, batch=batch), limits)
+    with TemporaryDirectory() as folder:
+        on_part("the data pipeline")
+        yield from _guarded("data", "pictures", lambda: _data_rows(Path(folder), setting.device))
+        on_part("caffenet, whole training steps")
+        packed = Path(folder) / "packed"
+        yield from _guarded("caffenet", "step", lambda: [_step_row(packed, setting.device, batches["caffenet"])])
+    googlenet = net_for("googlenet", Phase.TEST)
+    yield from inference_rows("googlenet", googlenet, batches["googlenet"], setting.device, _REPEATS, limits, on_part)
     on_part("a dream step")
-    yield _dream_row(setting.device)
-    yield from _NOT_YET
+    yield from _guarded("dream", "step", lambda: [_dream_row(setting.device)])
 
 
-def beside(row: Row) -> list[Beside]:
-    """The published figures for a measured row of the headline."""
-    if row.timing is None or "ms_per_image" not in row.extra:
+def beside(name: str, part: str, row: Mapping[str, Any]) -> list[Beside]:
+    """The published figures for a row of the headline, by its name, part and further numbers."""
+    if "ms_per_image" not in row:
         return []
+    published = f"inference {row['precision']}" if part.startswith("inference") else part
     found = []
-    for figure in figures(row.name, row.part):
+    for figure in figures(name, published):
         batch = "" if figure.batch is None else f", batch {figure.batch}"
-        ratio = row.extra["ms_per_image"] / figure.ms_per_image if comparable(figure, row.extra["images"]) else None
-        found.append(Beside(f"{figure.ms_per_image:.3g} ({figure.where}{batch})", figure.source, ratio))
+        ratio = row["ms_per_image"] / figure.ms_per_image if comparable(figure, row["images"]) else None
+        found.append(Beside(f"{figure.where}{batch}", figure.source, figure.ms_per_image, ratio))
     return found
 
 
-def _training_rows(name: str, setting: Setting) -> list[Row]:
+def suitable_batch(name: str, setting: Setting) -> int:
+    """The published batch on a GPU; on the CPU a power of two of which a run takes about a second at most."""
+    if setting.batch is not None or not setting.device.startswith("cpu"):
+        return setting.batch or BATCHES[name]
+    subject = Subject(net_for(name, Phase.TRAIN), replace(setting, phase=Phase.TRAIN, batch=1))
+    one = time_whole(subject, Repeats(runs=1, warm_up=1, seconds=0))["forward + backward"].least_ms
+    batch = 1
+    while batch < BATCHES[name] and 2 * batch * one <= _LONGEST_RUN_MS:
+        batch *= 2
+    return batch
+
+
+def _guarded(name: str, part: str, rows: Callable[[], list[Row]]) -> list[Row]:
+    """The rows, or one that says why there are none."""
+    try:
+        return rows()
+    except TrtdreamError as error:
+        return [Row(name, part, None, str(error))]
+
+
+def _training_rows(name: str, setting: Setting, limits: Limits) -> list[Row]:
     def run(batch: int) -> list[Row]:
         subject = Subject(net_for(name, setting.phase), replace(setting, batch=batch))
-        forward, backward = time_whole(subject, _REPEATS)
-        timings = {"forward": forward} if backward is None else {"forward": forward, "backward": backward}
-        return [
-            Row(name, part, timing, extra={"images": batch, "ms_per_image": round(timing.median_ms / batch, 4)})
-            for part, timing in timings.items()
-        ]
+        times = time_whole(subject, _REPEATS)
+        works = works_of(subject)
+        rows = []
+        for part in (*PARTS, "forward + backward"):
+            issuing = times.get(f"issuing {part}")
+            doubt = launch_bound(issuing.median_ms, times[part].median_ms) if issuing else ""
+            found = bound_of_all(times[part].median_ms, works[part], setting.precision, limits)
+            extra = {**per_image(times[part], batch), "limit": found.limit, "of_limit": round(found.share, 4)}
+            rows.append(Row(name, part, times[part], extra=extra, warnings=(doubt,) if doubt else ()))
+        return rows
 
-    return halving(_suitable_batch(name, setting), run)
+    return halving(setting.batch or BATCHES[name], run)
 
 
-def _inference_row(name: str, setting: Setting) -> Row:
-    clock = clock_for(setting.device)
+def works_of(subject: Subject) -> dict[str, list[Work]]:
+    """What the layers of a network have to do, forward, backward and both."""
+    layers = [shapes for shapes in subject.layers if not shapes.step.layer.kind.is_input]
+    wanted = wants_gradient(subject.layers, subject.force_backward)
+    forward = [forward_work(shapes, subject.number_bytes) for shapes in layers]
+    backward = [
+        backward_work(shapes, subject.number_bytes, any(wanted[value] for value in shapes.step.reads))
+        for shapes in layers
+        if any(wanted[value] for value in shapes.step.writes)
+    ]
+    return {"forward": forward, "backward": backward, "forward + backward": forward + backward}
 
-    def run(batch: int) -> Row:
-        subject = Subject(net_for(name, setting.phase), replace(setting, batch=batch))
-        with torch.inference_mode():
-            timing = repeat(lambda: {"": _forward_ms(subject, clock)}, _REPEATS)[""]
-        extra = {"images": batch, "ms_per_image": round(timing.median_ms / batch, 4)}
-        return Row(name, "inference, torch", timing, extra=extra)
 
-    return halving(_suitable_batch(name, setting), run)
+def _data_rows(folder: Path, device: str) -> list[Row]:
+    """From JPEGs and from a packed set of them; 256 x 256 pictures, CaffeNet's crop."""
+    threads = len(os.sched_getaffinity(0))
+    files = draw_files(folder, PICTURES)
+    pack(files, folder / "packed", Packing(Transform(), threads))
+    transform = Transform(crop=227, mirror=True, mean_value=_MEAN)
+    feed = Feed(min(64, PICTURES), threads=threads, device=device, check_files=False)
+    rows = []
+    for name, source in (("from JPEGs", files), ("from a packed set", open_source(folder / "packed"))):
+        row = time_feed("data", name, source, transform, feed, _REPEATS)
+        rows.append(replace(row, extra={**row.extra, "size": f"256 x 256, {CACHED}, {threads} threads"}))
+    return rows
+
+
+def _step_row(packed: Path, device: str, batch: int) -> Row:
+    """Caffe's recipe: wait for data from the packed set, forward, backward, update, log."""
+
+    overrides = [
+        f"data.train.source={packed}",
+        f"data.train.batch={batch}",
+        "data.train.mean_file=null",
+        f"data.train.mean_value={list(_MEAN)}",
+        "data.test=[]",
+        "solver.test_interval=0",
+        f"run.device={device}",
+    ]
+    found = time_recipe(load_recipe(find_recipe("caffenet"), overrides), iterations=5)
+    extra = {**per_image(found.whole, found.images), "form": found.form}
+    return Row("caffenet", "step", found.whole, extra=extra, warnings=found.doubts)
 
 
 def _dream_row(device: str) -> Row:
@@ -97,25 +171,3 @@ def _dream_row(device: str) -> Row:
     settings = Settings(octaves=1, iterations=4)
     steps = time_dream(bundled(), DREAM_SIZE, settings, device, _REPEATS).steps
     return Row("dream", "step", steps[0][1], extra={"size": f"{DREAM_SIZE[1]} x {DREAM_SIZE[0]}"})
-
-
-def _suitable_batch(name: str, setting: Setting) -> int:
-    """The published batch on a GPU; on the CPU a power of two of which a run takes about a second at most."""
-    if setting.batch is not None or not setting.device.startswith("cpu"):
-        return setting.batch or BATCHES[name]
-    subject = Subject(net_for(name, setting.phase), replace(setting, batch=1))
-    forward, backward = time_whole(subject, Repeats(runs=1, warm_up=1, seconds=0))
-    one = forward.least_ms + (backward.least_ms if backward else 0.0)
-    batch = 1
-    while batch < BATCHES[name] and 2 * batch * one <= _LONGEST_RUN_MS:
-        batch *= 2
-    return batch
-
-
-def _forward_ms(subject: Subject, clock: Clock) -> float:
-    clock.wait()
-    start = clock.mark()
-    subject.forward()
-    end = clock.mark()
-    clock.wait()
-    return clock.between(start, end)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -11,90 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from trtdream.bench.clock import Clock, clock_for
-from trtdream.bench.limits import Bound, Limits, bound
+from trtdream.bench.limits import Limits, bound
 from trtdream.bench.memory import peak_memory, restart_peak
+from trtdream.bench.nettime import PARTS, LayerTime, NetTime, Pass
 from trtdream.bench.subject import Subject
 from trtdream.bench.timing import Repeats, Timing, repeat
-from trtdream.bench.work import Work, backward_work, forward_work, wants_gradient
+from trtdream.bench.work import backward_work, forward_work, wants_gradient
 from trtdream.net.graph import Step
 
 _WHOLE = ""
 _LAYERS = "(layers)"
-_TOLERANCE = 0.1
+_ISSUING = "(issuing)"
 Part = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One pass of one layer: how long it takes, what it has to do, and which ceiling that comes near to."""
-
-    timing: Timing
-    work: Work
-    bound: Bound
-
-
-@dataclass(frozen=True)
-class LayerTime:
-    """A layer's row; backward is None where nothing at or below it learns, or where it only passes on its bottom."""
-
-    name: str
-    kind: str
-    macs: int
-    forward: Pass
-    backward: Pass | None
-
-
-@dataclass(frozen=True)
-class NetTime:
-    """A network layer by layer, and as a whole, measured alone.
-
-    Attributes:
-        added_up: the layers' times of one run added up, forward and backward.
-        peak_bytes: None where the system does not tell.
-    """
-
-    layers: tuple[LayerTime, ...]
-    forward: Timing
-    backward: Timing | None
-    added_up: Mapping[str, Timing]
-    batch: int
-    peak_bytes: int | None
-
-    def sum_of_medians(self, part: str) -> float:
-        """The rows of the table added up, in milliseconds, `part` being forward or backward.
-
-        On a noisy machine that is less than any run takes: each row's median leaves out other moments of trouble.
-        """
-        passes = [getattr(layer, part) for layer in self.layers]
-        return sum(each.timing.median_ms for each in passes if each is not None)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """What keeps the table from being trusted."""
-        found = []
-        for part, whole in (("forward", self.forward), ("backward", self.backward)):
-            if whole is None:
-                continue
-            found += [f"{part}: {doubt}" for doubt in whole.doubts]
-            for what, added in (
-                ("the layers' times of one run", self.added_up[part].median_ms),
-                ("the rows", self.sum_of_medians(part)),
-            ):
-                share = added / whole.median_ms
-                if abs(share - 1) > _TOLERANCE:
-                    found.append(f"{part}: {what} add up to {share:.0%} of the whole measured alone")
-        if beyond := [layer.name for layer in self.layers if _beats_the_machine(layer)]:
-            found.append(
-                f"{', '.join(beyond[:3])}: faster than the machine's own matrix product, which was then measured on a"
-                " busy machine; `trtdream bench limits --again`"
-            )
-        return tuple(found)
-
-
-def _beats_the_machine(layer: LayerTime) -> bool:
-    """Memory's limit may be beaten within the cache; that of arithmetic may not."""
-    bounds = [each.bound for each in (layer.forward, layer.backward) if each is not None]
-    return any(bound.limit == "compute" and bound.share > 1 + _TOLERANCE for bound in bounds)
 
 
 def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:
@@ -107,7 +34,6 @@ def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:
     restart_peak(subject.setting.device)
     times = repeat(lambda: {**_whole(subject, clock), **_by_layer(subject, clock)}, repeats)
     wanted = wants_gradient(subject.layers, subject.force_backward)
-    number_bytes = next(subject.module.parameters()).element_size() if subject.with_gradient else 4
     rows = []
     for shapes in subject.layers:
         layer = shapes.step.layer
@@ -116,24 +42,34 @@ def time_layers(subject: Subject, repeats: Repeats, limits: Limits) -> NetTime:
         below = any(wanted[value] for value in shapes.step.reads)
         passes: dict[str, Pass] = {}
         for part, work in (
-            ("forward", forward_work(shapes, number_bytes)),
-            ("backward", backward_work(shapes, number_bytes, below)),
+            ("forward", forward_work(shapes, subject.number_bytes)),
+            ("backward", backward_work(shapes, subject.number_bytes, below)),
         ):
             if timing := times.get((layer.name, part)):
                 binds = bound(timing.median_ms, work, subject.setting.precision, limits)
                 passes[part] = Pass(timing, work, binds)
         rows.append(LayerTime(layer.name, layer.kind.type_name, shapes.macs, passes["forward"], passes.get("backward")))
     peak = peak_memory(subject.setting.device)
-    added_up = {part: times[_LAYERS, part] for part in ("forward", "backward") if (_LAYERS, part) in times}
+    added_up = {part: times[_LAYERS, part] for part in PARTS if (_LAYERS, part) in times}
+    issuing = {part: times[_ISSUING, part] for part in PARTS if (_ISSUING, part) in times}
     whole = (times[_WHOLE, "forward"], times.get((_WHOLE, "backward")))
-    return NetTime(tuple(rows), *whole, added_up, subject.batch, peak)
+    return NetTime(tuple(rows), *whole, added_up, subject.batch, peak, issuing)
 
 
-def time_whole(subject: Subject, repeats: Repeats) -> tuple[Timing, Timing | None]:
-    """Forward and backward as a whole only; None for the latter if nothing learns."""
+def time_whole(subject: Subject, repeats: Repeats) -> dict[str, Timing]:
+    """Forward, backward and both as a whole only; forward alone if nothing learns.
+
+    A GPU's issuing times (see `NetTime`) stand under "issuing forward" and "issuing backward".
+    """
     clock = clock_for(subject.setting.device)
-    times = repeat(lambda: _whole(subject, clock), repeats)
-    return times[_WHOLE, "forward"], times.get((_WHOLE, "backward"))
+
+    def run() -> dict[str, float]:
+        times = _whole(subject, clock)
+        found = {part: times[_WHOLE, part] for part in PARTS if (_WHOLE, part) in times}
+        both = {"forward + backward": sum(found.values())} if len(found) == len(PARTS) else {}
+        return found | both | {f"issuing {part}": value for (what, part), value in times.items() if what == _ISSUING}
+
+    return repeat(run, repeats)
 
 
 def _whole(subject: Subject, clock: Clock) -> dict[Part, float]:
@@ -145,8 +81,12 @@ def _whole(subject: Subject, clock: Clock) -> dict[Part, float]:
         subject.backward(values)
         marks.append(clock.mark())
     clock.wait()
-    parts = ((_WHOLE, "forward"), (_WHOLE, "backward"))
-    return {part: clock.between(*pair) for part, pair in zip(parts, pairwise(marks), strict=False)}
+    found: dict[Part, float] = {}
+    for part, pair in zip(PARTS, pairwise(marks), strict=False):
+        found[_WHOLE, part] = clock.between(*pair)
+        if (issuing := clock.issuing(*pair)) is not None:
+            found[_ISSUING, part] = issuing
+    return found
 
 
 def _by_layer(subject: Subject, clock: Clock) -> dict[Part, float]:

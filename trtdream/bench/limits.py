@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,14 +56,24 @@ class Bound:
 
 
 def bound(milliseconds: float, work: Work, precision: str, limits: Limits) -> Bound:
-    """Hold a measured time against the time that the machine's ceilings allow."""
-    least = {
-        "compute": work.flops / limits.flops_per_s[precision] * 1e3,
-        "memory": work.bytes / limits.bytes_per_s * 1e3,
-        "call": limits.call_ms,
-    }
-    binding = max(least, key=lambda name: least[name])
-    return Bound(binding, least[binding] / milliseconds if milliseconds else 0.0)
+    """Hold a measured time against the time that the machine's ceilings allow.
+
+    A precision without a measured ceiling, as int8, has only those of memory and calls.
+    """
+    return bound_of_all(milliseconds, [work], precision, limits)
+
+
+def bound_of_all(milliseconds: float, works: Sequence[Work], precision: str, limits: Limits) -> Bound:
+    """`bound` of several layers run one after another: the limit that binds for the greatest part of the least time."""
+    parts: dict[str, float] = {}
+    for work in works:
+        least = {"memory": work.bytes / limits.bytes_per_s * 1e3, "call": limits.call_ms}
+        if precision in limits.flops_per_s:
+            least["compute"] = work.flops / limits.flops_per_s[precision] * 1e3
+        binding = max(least, key=least.__getitem__)
+        parts[binding] = parts.get(binding, 0.0) + least[binding]
+    share = sum(parts.values()) / milliseconds if milliseconds else 0.0
+    return Bound(max(parts, key=parts.__getitem__), share)
 
 
 def limits_of(device: str, again: bool = False) -> Limits:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trtdream.bench.layers import NetTime, Pass
 from trtdream.bench.limits import Limits
 from trtdream.bench.machine import describe_machine
+from trtdream.bench.nettime import NetTime, Pass
 from trtdream.bench.timing import Timing
 from trtdream.errors import InputRefused
 from trtdream.files import read_file, write_file
 
 FORMAT = "trtdream-bench"
-VERSION = 1
+VERSION = 2
+WHOLE = "(whole)"
+"""The name of a row that is of no layer but of all."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One measured thing, named by what it is of (a layer, a network) and which part of it.
 
-    timing is None for what could not be measured; `absent` says why. extra holds further numbers of the row.
+    timing is None for what could not be measured; `absent` says why. extra holds further numbers of the row; warnings
+    say what beside its own spread makes the number doubtful.
     """
 
     name: str
@@ -32,47 +36,79 @@ class Row:
     timing: Timing | None
     absent: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        return (*(self.timing.doubts if self.timing else ()), *self.warnings)
 
     def as_document(self) -> dict[str, Any]:
         head: dict[str, Any] = {"name": self.name, "part": self.part}
         if self.timing is None:
             return {**head, "absent": self.absent}
-        return {**head, **self.timing.as_document(), "doubts": list(self.timing.doubts), **self.extra}
+        return {**head, **self.timing.as_document(), "doubts": list(self.doubts), **self.extra}
 
 
-def document(what: str, settings: Mapping[str, Any], rows: Sequence[Row], limits: Limits | None) -> dict[str, Any]:
-    """What `--json` writes.
+@dataclass(frozen=True)
+class Result:
+    """What one `bench` command measured.
 
-    Args:
-        what: net, dream or headline.
+    Attributes:
+        what: net, headline, data, train, engine or dream.
         settings: what was asked for: network, batch, precision, device ...
+        doubts: what keeps all of it from being trusted.
+        clocks: of the GPU while it was measured, or why they are not known (see `Watch`).
     """
-    import torch
 
-    found: dict[str, Any] = {
-        "format": FORMAT,
-        "schema": VERSION,
-        "what": what,
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {**describe_machine(), "threads": torch.get_num_threads()},
-        "settings": dict(settings),
-        "rows": [row.as_document() for row in rows],
-    }
-    return found if limits is None else {**found, "limits": vars(limits)}
+    what: str
+    settings: Mapping[str, Any]
+    rows: Sequence[Row]
+    limits: Limits | None = None
+    doubts: Sequence[str] = ()
+    clocks: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """What `--json` writes (see results.schema.json)."""
+        import torch
+
+        found: dict[str, Any] = {
+            "format": FORMAT,
+            "schema": VERSION,
+            "what": self.what,
+            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": {**describe_machine(), "threads": torch.get_num_threads()},
+            "load_average": load_average(),
+            "settings": dict(self.settings),
+            "doubts": list(self.doubts),
+            "clocks": dict(self.clocks),
+            "rows": [row.as_document() for row in self.rows],
+        }
+        return found if self.limits is None else {**found, "limits": vars(self.limits)}
+
+
+def load_average() -> list[float]:
+    """Of the last 1, 5 and 15 minutes; above the number of cores, others were at work too."""
+    return [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
+
+
+def per_image(timing: Timing, images: int) -> dict[str, Any]:
+    """A row's numbers of images: how many, milliseconds of one, how many a second."""
+    each = timing.median_ms / images
+    return {"images": images, "ms_per_image": round(each, 5), "images_per_s": round(1e3 / each, 2) if each else None}
 
 
 def rows_of(times: NetTime) -> list[Row]:
     """A network's rows: each layer forward and backward, then the whole."""
     rows = []
     for layer in times.layers:
-        about = {"kind": layer.kind, "macs": layer.macs}
+        about = {"kind": layer.kind, "macs": layer.macs, **({"holds": list(layer.holds)} if layer.holds else {})}
         rows.append(Row(layer.name, "forward", layer.forward.timing, extra={**about, **_work(layer.forward)}))
         if layer.backward is not None:
             rows.append(Row(layer.name, "backward", layer.backward.timing, extra={**about, **_work(layer.backward)}))
-    for part, whole in (("forward", times.forward), ("backward", times.backward)):
-        if whole is not None:
-            extra = {"images": times.batch, "sum_of_layers_ms": round(times.added_up[part].median_ms, 4)}
-            rows.append(Row("(whole)", part, whole, extra={**extra, "peak_bytes": times.peak_bytes}))
+    for part, whole in times.wholes.items():
+        extra = {**per_image(whole, times.batch), "peak_bytes": times.peak_bytes}
+        extra["sum_of_layers_ms"] = round(times.added_up[part].median_ms, 4)
+        rows.append(Row(WHOLE, part, whole, extra=extra))
     return rows
 
 

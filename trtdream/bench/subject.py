@@ -21,6 +21,7 @@ from trtdream.net.torch_module import TorchNet
 from trtdream.runtime.open_model import open_net
 
 T = TypeVar("T")
+_CPU_OUT_OF_MEMORY = ("can't allocate memory", "could not create a memory object", "bad_alloc")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Subject:
     Attributes:
         layers: shapes of every layer.
         batch: of its first input.
+        number_bytes: of a blob's number.
         with_gradient: whether anything in it learns, so that there is a backward pass.
     """
 
@@ -54,6 +56,7 @@ class Subject:
         self.layers: tuple[LayerShapes, ...] = infer_shapes(graph, shapes)
         self.batch = shapes[graph.inputs[0]][0] if graph.inputs else 1
         dtype = dtype_of(setting.precision)
+        self.number_bytes = dtype.itemsize
         self.module = TorchNet(net, setting.phase, shapes, generator=torch.Generator().manual_seed(0))
         self.module.to(device=setting.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._inputs = _random_inputs(graph, shapes, setting.device, dtype)
@@ -110,7 +113,7 @@ def halving(batch: int, work: Callable[[int], T]) -> T:
     while True:
         try:
             return work(batch)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if batch == 1 or not _out_of_memory(error):
                 raise
         if torch.cuda.is_available():
@@ -119,9 +122,11 @@ def halving(batch: int, work: Callable[[int], T]) -> T:
         batch //= 2
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def _out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """On the CPU torch has no error class of its own for it."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        text in str(error) for text in _CPU_OUT_OF_MEMORY
+    )
 
 
 def _random_inputs(graph: Graph, shapes: Mapping[str, Shape], device: str, dtype: torch.dtype) -> Mapping[str, Tensor]:

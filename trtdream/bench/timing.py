@@ -23,6 +23,7 @@ class Timing:
 
     median_ms: float
     least_ms: float
+    p90_ms: float
     p99_ms: float
     spread: float
     runs: int
@@ -66,7 +67,7 @@ def repeat(run: Callable[[], Mapping[K, float]], repeats: Repeats) -> dict[K, Ti
         len(samples) < repeats.least or time.perf_counter() - start < repeats.seconds
     ):
         samples.append(run())
-    return {part: _timing([sample[part] for sample in samples], warm_up, settled) for part in samples[0]}
+    return {part: timing_of([sample[part] for sample in samples], warm_up, settled) for part in samples[0]}
 
 
 def measure(
@@ -106,9 +107,13 @@ def _warm_up(run: Callable[[], Mapping[K, float]], repeats: Repeats) -> tuple[in
             return len(totals), alike
 
 
-def _timing(milliseconds: Sequence[float], warm_up: int, settled: bool) -> Timing:
+def timing_of(milliseconds: Sequence[float], warm_up: int = 0, settled: bool = True) -> Timing:
+    """The timing that samples come to: at least one, in the order they were taken."""
     median = statistics.median(milliseconds)
-    first, _, third = statistics.quantiles(milliseconds, n=4) if len(milliseconds) > 1 else (median,) * 3
+    if len(milliseconds) == 1:
+        return Timing(median, median, median, median, 0.0, 1, warm_up, settled)
+    first, _, third = statistics.quantiles(milliseconds, n=4)
     spread = (third - first) / median if median else 0.0
-    p99 = statistics.quantiles(milliseconds, n=100, method="inclusive")[98] if len(milliseconds) > 1 else median
-    return Timing(median, min(milliseconds), p99, spread, len(milliseconds), warm_up, settled)
+    percentiles = statistics.quantiles(milliseconds, n=100, method="inclusive")
+    least, p90, p99 = min(milliseconds), percentiles[89], percentiles[98]
+    return Timing(median, least, p90, p99, spread, len(milliseconds), warm_up, settled)

@@ -1,0 +1,61 @@
+"""`trtdream bench dream`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trtdream.cli.bench import commands
+from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_doubts, print_rows
+from trtdream.cli.options import DeviceOption, ForceOption, NetOption, OfflineOption, WeightsOption
+from trtdream.console import results
+
+
+@commands.command()
+def dream(
+    net: NetOption = None,
+    weights: WeightsOption = None,
+    offline: OfflineOption = False,
+    layer: Annotated[str, typer.Option("--layer", help="Index or name.")] = "68",
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of the picture.")] = "540x360",
+    octaves: Annotated[int, typer.Option("--octaves")] = 4,
+    iterations: Annotated[int, typer.Option("--iterations", help="Steps an octave.")] = 10,
+    runs: Annotated[int, typer.Option("--runs", min=2, help="Dreams after warming up.")] = 5,
+    device: DeviceOption = "auto",
+    file: FileOption = None,
+    report: ReportOption = None,
+    force: ForceOption = False,
+) -> None:
+    """How long a dream takes: a step at each octave's size, and the whole picture."""
+    files = Files(file, report, force)
+    from trtdream.bench.dreaming import time_dream
+    from trtdream.bench.nvml import Watch
+    from trtdream.bench.results import Result, Row
+    from trtdream.bench.timing import Repeats
+    from trtdream.dream.dream import Layer, Settings
+    from trtdream.runtime.device import pick_device
+    from trtdream.runtime.open_model import open_model
+
+    width, height = _parse_size(size)
+    settings = Settings((Layer(layer),), octaves=octaves, iterations=iterations)
+    model = open_model(net, weights, offline)
+    device = pick_device(device)
+    with Watch(device) as watch:
+        times = time_dream(model, (height, width), settings, device, Repeats(runs, warm_up=1))
+    rows = [Row(f"{w} x {h}", "step", timing) for (h, w), timing in times.steps]
+    rows.append(Row(f"{width} x {height}", "dream", times.whole))
+    print_rows(rows)
+    results.print(model.line, markup=False)
+    print_doubts(watch.doubts, watch.document)
+    asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations, "device": device}
+    files.write(Result("dream", {**model.provenance, **asked}, rows, None, watch.doubts, watch.document))
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    from trtdream.errors import UsageError
+
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: is not of the form WIDTHxHEIGHT, as in 540x360")
+    return int(width), int(height)
