@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from trtdream.net.graph import Step
 from trtdream.net.kind import Kind, Phase
 from trtdream.net.kinds.convolution import Convolution
+from trtdream.net.kinds.lrn import LRN, Region
+from trtdream.net.kinds.pooling import Method, Pooling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,11 +26,14 @@ class Forms:
     merge_branches: convolutions of one geometry that read one value as one convolution.
     space_to_depth: a strided convolution on a picture as one of stride 1 on more channels.
     split_groups: a grouped convolution as one convolution a group.
+    triton_lrn, triton_max_pool: the kernels of `trtdream.net.kernels`, which need a GPU (or Triton's interpreter).
     """
 
     merge_branches: bool = False
     space_to_depth: bool = False
     split_groups: bool = False
+    triton_lrn: bool = False
+    triton_max_pool: bool = False
 
     def names(self) -> list[str]:
         """Those that are on."""
@@ -47,6 +52,10 @@ def _form_of(kind: Kind, forms: Forms) -> Kind:
             return _as(_DepthConvolution, kind)
         case Convolution() if forms.split_groups and kind.group > 1:
             return _as(_SplitConvolution, kind)
+        case LRN(norm_region=Region.ACROSS_CHANNELS) if forms.triton_lrn:
+            return _as(_TritonLRN, kind)
+        case Pooling(pool=Method.MAX) if forms.triton_max_pool:
+            return _as(_TritonMaxPooling, kind)
     return kind
 
 
@@ -84,3 +93,29 @@ class _SplitConvolution(Convolution):
         bias = weights[1] if self.bias_term else None
         geometry = self.strides, self.pads, self.dilations, self.group
         return [conv2d_by_group(x, weights[0], bias, *geometry) for x in bottoms]
+
+
+@dataclass(frozen=True)
+class _TritonLRN(LRN):
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.kernels.launch import takes
+        from trtdream.net.kernels.lrn import across_channels
+
+        if not takes(bottoms[0]):
+            return super().forward(bottoms, weights, phase, tops)
+        return [across_channels(bottoms[0], self.local_size, self.alpha, self.beta, self.k)]
+
+
+@dataclass(frozen=True)
+class _TritonMaxPooling(Pooling):
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.kernels.max_pool import max_pool, takes
+
+        window = self.window(tuple(bottoms[0].shape))
+        if tops == 2 or not takes(bottoms[0], window):
+            return super().forward(bottoms, weights, phase, tops)
+        return [max_pool(bottoms[0], window)]
