@@ -16,9 +16,9 @@ from trtdream.train.compute import resolve_compute
 from trtdream.train.curves import draw_curves
 from trtdream.train.interrupts import Wish, listening
 from trtdream.train.live import Live
-from trtdream.train.log import iteration_line, output_lines
-from trtdream.train.loop import hours
+from trtdream.train.log import Entry, iteration_line, output_lines
 from trtdream.train.metrics import Metric, Metrics, read_metrics
+from trtdream.train.pace import hours
 from trtdream.train.world import World
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -91,15 +91,15 @@ def test_curves_hold_what_was_measured(tmp_path: Path) -> None:
 def test_the_live_table_shows_the_last_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     live = Live(100)
     live.metric(Metric("test", 20, {"accuracy": 0.625}))
-    live.metric(Metric("train", 20, {"loss": 2.5}, 2.5, 0.01, [], 200.0, 0.07, 10.0))
+    live.metric(Metric("train", 20, {"loss": 2.5}, 2.5, 0.01, [], 200.0, 0.07, left=40.0))
     with messages.capture() as captured:
         messages.print(live._table())
     for wanted in ("20 / 100", "2.5", "0.01", "200", "5", "7%", "0.625", "40 s"):
         assert wanted in captured.get()
     said: list[str] = []
     monkeypatch.setattr("trtdream.train.live.say", said.append)
-    live.line("I1123 a line")
-    assert said == ["I1123 a line"]  # no terminal: the log's lines
+    live.line(Entry("a line", is_number=True))
+    assert len(said) == 1 and said[0].startswith("I") and said[0].endswith("] a line")  # no terminal: the log's lines
 
 
 def test_signals_are_taken_note_of_and_the_handlers_come_back() -> None:
