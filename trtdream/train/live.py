@@ -41,7 +41,8 @@ class Live:
     def metric(self, metric: Metric) -> None:
         """A line of numbers: drawn into the live table."""
         if metric.kind == "test":
-            self._tests |= {f"{name} #{metric.set}" if metric.set else name: x for name, x in metric.outputs.items()}
+            test = f"test {metric.set} " if metric.set else "test "
+            self._tests |= {test + name: value for name, value in metric.outputs.items()}
         else:
             self._last = metric
         if self._shown:

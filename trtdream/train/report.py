@@ -72,11 +72,12 @@ class Report:
 
     def expect(self, pace: Pace, iterations: int, left: float, tests: int) -> None:
         """How long the rest will take, said once, after a short measurement."""
-        each = (
-            f"An iteration takes {1000 * pace.seconds / pace.iterations:.3g} ms ({pace.images_per_second:.4g} images/s)"
-        )
+        each, speed = 1000 * pace.seconds / pace.iterations, pace.images_per_second
         counted = f" with {tests} tests" if tests else ""
-        self.log.line(f"{each}: the remaining {iterations} take about {hours(left)}{counted}")
+        self.log.line(
+            f"An iteration takes {each:.3g} ms ({speed:.4g} images/s): the remaining {iterations} take about "
+            f"{hours(left)}{counted}"
+        )
 
     def warn_if_input_bound(self, pace: Pace, feeding: Feeding) -> None:
         """Say so once, in words, and what to do."""

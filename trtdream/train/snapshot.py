@@ -151,7 +151,7 @@ def keep_newest(prefix: Path, count: int) -> None:
 
 
 def remove_leftovers(prefix: Path) -> None:
-    """Remove what a killed run left half-written: folders and files that never got their names, or no longer have them."""
+    """Remove what a killed run left: folders and files that never got their names, or no longer have them."""
     for path in prefix.glob(".*"):
         if not _LEFTOVER.match(path.name):
             continue

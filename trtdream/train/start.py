@@ -1,4 +1,4 @@
-"""The start of a run: fresh weights, those of another training or a run as it was; and what is said before it goes on."""
+"""The start of a run: fresh weights, those of another training or a run as it was; and what is said of it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def announce(saving: Saving, compute: Compute, free: int, log: Log) -> None:
         log.line(f"Test net #{index}: {images} images of {there} every {solver.test_interval or 'no'} iterations")
     each = snapshot_bytes(update)
     most = each * (run.keep + 1)  # one more while it is written
-    log.line(f"A snapshot takes {each / 1e6:.3g} MB, {run.keep} are kept: {most / 1e6:.3g} of {free / 1e6:.3g} MB free")
+    log.line(f"A snapshot takes {_size(each)}, {run.keep} are kept: {_size(most)} at most, {_size(free)} are free")
     if free < most:
         log.line("There is room for one snapshot, but not for all that are kept: lower run.keep, or make room", "W")
 
@@ -98,3 +98,7 @@ def _show_first_batch(saving: Saving, path: Path) -> None:
     made_by = {"recipe": saving.recipe.model_dump(mode="json")["data"]["train"]}
     write_sheet(path, seen(loader, batch)[:64], shown, 8, made_by)
     loader.load_state_dict(before)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
