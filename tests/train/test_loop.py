@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from threading import current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.runtime.image import load_image
 from trtdream.runtime.open_model import open_model
 from trtdream.runtime.preprocess import preprocess
-from trtdream.train import loop
 from trtdream.train.metrics import read_metrics
 from trtdream.train.run import Choice, train
 from trtdream.train.snapshot import list_snapshots, read_snapshot
@@ -68,32 +67,43 @@ def test_a_loss_that_is_no_number_stops_the_run(drawn: Path, tmp_path: Path) -> 
     assert [path.name for path in list_snapshots(tmp_path / "run")] == ["iter_4"]
 
 
-def test_the_host_waits_for_the_device_only_at_displays(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every way from a tensor to a number is counted; between displays there must be none."""
-    counted: list[str] = []
-    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__"):
-        original = getattr(torch.Tensor, name)
+def test_a_loss_that_is_no_number_is_found_at_the_end_too(drawn: Path, tmp_path: Path) -> None:
+    """Where nothing is displayed and no snapshot is due."""
+    quiet = {"solver__display": 0, "solver__test_interval": 0, "run__snapshot_after_train": False}
+    with pytest.raises(TrtdreamError, match=r"iteration 1: the loss is (nan|inf)"):
+        train(small_recipe(drawn, tmp_path / "run", solver__base_lr=1e30, solver__max_iter=2, **quiet))
 
-        def counting(self: torch.Tensor, *args: object, _of: object = original, _name: str = name) -> object:
-            if current_thread() is main_thread():  # data are made in others
-                counted.append(_name)
-            return _of(self, *args)  # type: ignore[operator]
 
-        monkeypatch.setattr(torch.Tensor, name, counting)
-    iterate = loop.Training._iterate
-    waits: dict[int, int] = {}
+def test_the_last_line_is_the_smoothed_loss_of_one_more_batch(drawn: Path, tmp_path: Path) -> None:
+    """As solver.cpp's Solve prints it; the batch is the one that a longer run would train on next."""
+    train(small_recipe(drawn, tmp_path / "short", solver__max_iter=14))
+    train(small_recipe(drawn, tmp_path / "long", solver__max_iter=15))
+    log = (tmp_path / "short/train.log").read_text()
+    said = float(re.findall(r"Iteration 14, loss = (\S+)", log)[-1])
+    (line,) = [line for line in read_metrics(tmp_path / "long/metrics.jsonl") if line.iteration == 14]
+    assert said == pytest.approx(line.loss, rel=1e-5)
 
-    def watched(self: loop.Training) -> None:
-        before = len(counted)
-        iterate(self)
-        waits[self.progress.iteration] = len(counted) - before
 
-    monkeypatch.setattr(loop.Training, "_iterate", watched)
-    train(small_recipe(drawn, tmp_path / "run", solver__max_iter=16, solver__clip_gradients=5.0))
-    assert {iteration for iteration, count in waits.items() if count} == {0, 7, 14}
-    assert waits[7] == 2  # the losses, and the net's outputs
+def test_several_test_nets_are_told_apart(drawn: Path, tmp_path: Path) -> None:
+    """In the log as Caffe writes them, in the metrics by their set; the auxiliary loss counts by its weight."""
+    recipe = small_recipe(drawn, tmp_path / "run", solver__max_iter=4, solver__test_interval=4)
+    net = tmp_path / "small.prototxt"
+    net.write_text(net.read_text().replace('top: "loss" }', 'top: "loss" loss_weight: 0.3 }'))
+    second = recipe.data.test[0].model_copy(update={"iterations": 1})
+    data = recipe.data.model_copy(update={"test": (recipe.data.test[0], second)})
+    train(recipe.model_copy(update={"data": data}))
+    log = (tmp_path / "run/train.log").read_text()
+    assert re.findall(r"Iteration (\d+), Testing net \(#(\d)\)", log) == [
+        ("0", "0"),
+        ("0", "1"),
+        ("4", "0"),
+        ("4", "1"),
+    ]
+    outputs = re.findall(r"Test net output #(\d): (\w+) = (\S+)(?: \(\* 0.3 = (\S+) loss\))?", log)
+    assert [(index, name) for index, name, *_ in outputs] == [("0", "accuracy"), ("1", "loss")] * 4
+    assert all(float(weighted) == pytest.approx(0.3 * float(loss), rel=1e-4) for _, _, loss, weighted in outputs[1::2])
+    tests = [line for line in read_metrics(tmp_path / "run/metrics.jsonl") if line.kind == "test"]
+    assert [(line.iteration, line.set) for line in tests] == [(0, 0), (0, 1), (4, 0), (4, 1)]
 
 
 def test_a_snapshot_is_a_net_for_every_command(drawn: Path, tmp_path: Path) -> None:
@@ -172,6 +182,23 @@ def test_label_smoothing_is_cross_entropy_with_smoothed_labels(
     assert len(seen) == (3 if smoothing else 0)
     for found, want in seen:
         assert found == pytest.approx(want, rel=1e-5)
+
+
+def test_faults_are_found_before_an_older_run_is_removed(drawn: Path, tmp_path: Path) -> None:
+    """`--force` replaces a run by one that can begin: missing files are all named, weights and labels must fit."""
+    old = train(small_recipe(drawn, tmp_path / "run", solver__max_iter=1)).snapshot
+    assert old is not None
+    gone = {"data__train__mean_file": "gone.binaryproto", "net__labels": "gone.txt", "data__train__mean_value": []}
+    with pytest.raises(UsageError, match=r"net\.labels: gone\.txt is not there; data\.train\.mean_file: gone\.binary"):
+        train(small_recipe(drawn, tmp_path / "run", **gone), Choice(force=True))
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    with pytest.raises(UsageError, match="names 3 classes, the net has 4"):
+        train(small_recipe(drawn, tmp_path / "run", net__labels=str(tmp_path / "three.txt")), Choice(force=True))
+    net = tmp_path / "small.prototxt"
+    net.write_text(net.read_text().replace('"conv1" type', '"a" type').replace('"fc" type', '"b" type'))
+    with pytest.raises(InputRefused, match="weights of another network"):
+        train(small_recipe(drawn, tmp_path / "run", net__weights=str(old)), Choice(force=True))
+    assert read_snapshot(old).state.iteration == 1
 
 
 def test_layers_learn_as_much_faster_as_the_recipe_says(drawn: Path, tmp_path: Path) -> None:

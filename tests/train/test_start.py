@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from trtdream.train.compute import resolve_compute
 from trtdream.train.curves import draw_curves
 from trtdream.train.interrupts import Wish, listening
 from trtdream.train.live import Live
-from trtdream.train.log import iteration_line, output_lines
-from trtdream.train.loop import hours
+from trtdream.train.log import Entry, iteration_line, output_lines
 from trtdream.train.metrics import Metric, Metrics, read_metrics
+from trtdream.train.pace import hours
+from trtdream.train.run import Watching, train
 from trtdream.train.world import World
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -85,6 +87,23 @@ def test_metrics_beyond_the_resumed_iteration_are_dropped(tmp_path: Path) -> Non
     assert [line.iteration for line in read_metrics(tmp_path / "metrics.jsonl")] == [0, 5, 7]
 
 
+def test_tensorboard_is_told_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is an extra")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for start, iterations in ((0, (0, 5, 10)), (7, (10, 15))):
+        metrics = Metrics(tmp_path, resumed_at=start)
+        for iteration in iterations:
+            metrics.write(Metric("train", iteration, {"loss": 9.0}, loss=100.0 * start + iteration, lr=0.1))
+            metrics.write(Metric("test", iteration, {"accuracy": 0.5}, set=1))
+        metrics.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"train/loss", "train/lr", "test1/accuracy"}
+    losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert losses == [(0, 0.0), (5, 5.0), (10, 710.0), (15, 715.0)]  # what a resumed run does again replaces the old
+
+
 def test_curves_hold_what_was_measured(tmp_path: Path) -> None:
     """A steeply falling loss is drawn differently from a flat one; numbers that are none are left out."""
 
@@ -104,15 +123,29 @@ def test_curves_hold_what_was_measured(tmp_path: Path) -> None:
 def test_the_live_table_shows_the_last_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     live = Live(100)
     live.metric(Metric("test", 20, {"accuracy": 0.625}))
-    live.metric(Metric("train", 20, {"loss": 2.5}, 2.5, 0.01, [], 200.0, 0.07, 10.0))
+    live.metric(Metric("train", 20, {"loss": 2.5}, 2.5, 0.01, [], 200.0, 0.07, left=40.0))
     with messages.capture() as captured:
         messages.print(live._table())
     for wanted in ("20 / 100", "2.5", "0.01", "200", "5", "7%", "0.625", "40 s"):
         assert wanted in captured.get()
     said: list[str] = []
     monkeypatch.setattr("trtdream.train.live.say", said.append)
-    live.line("I1123 a line")
-    assert said == ["I1123 a line"]  # no terminal: the log's lines
+    live.line(Entry("a line", is_number=True))
+    assert len(said) == 1 and said[0].startswith("I") and said[0].endswith("] a line")  # no terminal: the log's lines
+
+
+def test_what_will_run_is_said_before_and_how_long_it_takes_soon_after(drawn: Path, tmp_path: Path) -> None:
+    said: list[Entry] = []
+    recipe = small_recipe(drawn, tmp_path / "run", solver__display=0, run__keep=10**9)
+    train(recipe, watching=Watching(line=said.append))
+    before = [entry.text for entry in said[: [entry.text for entry in said].index("Solving Small")]]
+    for wanted in ("parameters are trained, on cpu", "48 images, 10 an iteration, 60 iterations (12.5 passes)"):
+        assert any(wanted in text for text in before), before
+    assert any(text.startswith("Test net #0: 16 images of 48 every 30 iterations") for text in before)
+    assert any(re.match(r"A snapshot takes \S+ MB, .* at most, .* are free", text) for text in before)
+    assert next(entry.text for entry in said if entry.severity == "W").startswith("There is room for one snapshot")
+    (expected,) = [entry.text for entry in said if entry.text.startswith("An iteration takes")]
+    assert re.search(r"takes \S+ ms \(\S+ images/s\): the remaining 34 take about \d+ s with 2 tests$", expected)
 
 
 def test_signals_are_taken_note_of_and_the_handlers_come_back() -> None:
@@ -124,7 +157,8 @@ def test_signals_are_taken_note_of_and_the_handlers_come_back() -> None:
         assert interrupts.take() is Wish.SNAPSHOT and interrupts.take() is Wish.NOTHING
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGTERM)
-        assert interrupts.take() is Wish.STOP
+        signal.raise_signal(signal.SIGTERM)  # as launchers send it, beside the one to the process group
+        assert interrupts.wish is Wish.STOP and interrupts.take() is Wish.STOP
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

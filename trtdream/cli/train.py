@@ -40,14 +40,18 @@ def train(
     from trtdream.train.live import Live
     from trtdream.train.run import Choice, Watching
     from trtdream.train.run import train as train_recipe
+    from trtdream.train.world import World
 
     if weights is not None and resume is not None:
         raise UsageError("--weights starts a training, --resume goes on with one: give one of them")
     changes = [*(overrides or ()), *([f"net.weights={weights}"] if weights else [])]
     loaded = load_recipe(find_recipe(recipe), changes, root)
+    choice = Choice(resume, force, offline)
+    if not World.of_environment().is_first:  # one of many processes speaks for all
+        stopped = train_recipe(loaded, choice).stopped
+        raise typer.Exit(_INTERRUPTED if stopped else 0)
     with Live(loaded.solver.max_iter) as live:
-        watching = Watching(live.line, live.metric, lambda taken: _show_loaded(taken))
-        result = train_recipe(loaded, Choice(resume, force, offline), watching)
+        result = train_recipe(loaded, choice, Watching(live.line, live.metric, _show_loaded))
     if as_json:
         print_json(_document(result))
     else:

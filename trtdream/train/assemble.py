@@ -23,6 +23,7 @@ from trtdream.train.graph import GraphStep
 from trtdream.train.rules import Update, learned_weights
 from trtdream.train.saving import Saving
 from trtdream.train.step import Step
+from trtdream.train.usage import usage_of
 from trtdream.train.world import World
 from trtdream.weights.weights import load_weights
 
@@ -52,7 +53,8 @@ def assemble(recipe: Recipe, world: World, device: torch.device) -> tuple[Saving
     form = FusedUpdate if compute.fused_update else Update
     update = form(recipe.solver, learned_weights(net, recipe.net.lr_mult))
     step = GraphStep(net, update, compute.compile) if compute.cuda_graph else Step(net, update, world, compute.compile)
-    return Saving(recipe, world, step, feeding, tests), compute
+    usage = usage_of(recipe, tests[0].feeding if tests else feeding)
+    return Saving(recipe, world, step, feeding, tests, usage), compute
 
 
 def open_tests(

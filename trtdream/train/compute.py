@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 import torch
@@ -85,9 +86,14 @@ def _resolve_forms(speed: Speed, on_gpu: bool, dtype: torch.dtype) -> Forms:
 
 
 def apply_settings(compute: Compute, deterministic: bool) -> None:
-    """Set what torch keeps for the whole process: tf32, deterministic algorithms, the search for fast convolutions."""
+    """Set what torch keeps for the whole process: tf32, deterministic algorithms, the search for fast convolutions.
+
+    Before anything is computed: cuBLAS reads its setting when it is first used.
+    """
     precision = "tf32" if compute.tf32 else "ieee"
     if compute.device.type == "cuda":
+        if deterministic:  # without it torch refuses every matrix product; the value is one of the two NVIDIA names
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cuda.matmul.fp32_precision = precision
         torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not deterministic

@@ -57,7 +57,8 @@ class GraphStep(Step):
         """Record an iteration and run it. Recording itself computes nothing."""
         self.update.forget_gradients()  # so that the gradients' memory is the graph's own
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=self._stream):
+        # the loader's thread goes on allocating and copying meanwhile, which the mode "global" would call an error
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             self._outcome = super().run(self._inputs, self._rate)
         self._graph.replay()
         return self._outcome
