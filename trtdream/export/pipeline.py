@@ -78,7 +78,15 @@ class EngineRequest:
     def built(self) -> Built:
         """For the manifest."""
         gpu = self.gpu.name if self.gpu else None
-        return Built(self.library.name, self.library.version, gpu, self.capability, this_platform())
+        return Built(
+            self.library.name,
+            self.library.version,
+            gpu,
+            self.capability,
+            this_platform(),
+            self.version_compatible,
+            self.hardware_compatible,
+        )
 
 
 def write_graph(model: Model, request: Request, calibration: Samples | None) -> onnx.ModelProto:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from trtdream.errors import InputRefused, UsageError
 from trtdream.runtime.cuda import Gpu
-from trtdream.runtime.manifest import Manifest, check_file, manifest_path, read_manifest
+from trtdream.runtime.manifest import Built, Manifest, check_file, manifest_path, read_manifest
 from trtdream.runtime.tensorrt import Library, installed, this_platform
+
+_AMPERE = 8.0  # where hardware-compatible engines begin
 
 
 def check_engine(engine: Path, gpus: tuple[Gpu, ...]) -> Manifest:
@@ -44,18 +46,24 @@ def misfit(manifest: Manifest, gpus: tuple[Gpu, ...]) -> str:
     library = next((one for one in installed() if one.name == built.library), None)
     if library is None:
         return f"was built with {built.library}, which is not installed here"
-    return _version_misfit(library, built.version) or _gpu_misfit(built.capability, built.gpu, gpus)
+    return _version_misfit(library, built) or _gpu_misfit(built, gpus)
 
 
-def _version_misfit(library: Library, version: str) -> str:
-    return "" if library.version == version else f"was built with {library.name} {version}, here is {library.version}"
+def _version_misfit(library: Library, built: Built) -> str:
+    if library.runs_plan_of(built.version, built.version_compatible):
+        return ""
+    return f"was built with {library.name} {built.version}, here is {library.version}"
 
 
-def _gpu_misfit(capability: str, gpu: str | None, gpus: tuple[Gpu, ...]) -> str:
+def _gpu_misfit(built: Built, gpus: tuple[Gpu, ...]) -> str:
     """An engine built on a GPU is for that model; one built ahead of time for its compute capability."""
+    capability, gpu = built.capability, built.gpu
     if not gpus:
         return f"was built for a GPU of compute capability {capability}, and there is none here"
     here = gpus[0]
+    if built.hardware_compatible:
+        fits = float(here.capability) >= _AMPERE
+        return "" if fits else f"was built for compute capability 8.0 and later, {here.name} has {here.capability}"
     if here.capability != capability:
         return f"was built for compute capability {capability}, {here.name} has {here.capability}"
     return "" if gpu in (None, here.name) else f"was built on {gpu}, this is {here.name}"

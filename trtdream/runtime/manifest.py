@@ -19,13 +19,20 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Built:
-    """With what and for which GPU an engine was built. capability: "8.9"; gpu None if it was built ahead of time."""
+    """With what and for which GPU an engine was built. capability: "8.9"; gpu None if it was built ahead of time.
+
+    version_compatible: later versions may run it. hardware_compatible: all GPUs from Ampere (8.0) on may. trusted: not
+    built by trtdream; these are the library, GPU and platform where a person said that the file may be run.
+    """
 
     library: str
     version: str
     gpu: str | None
     capability: str
     platform: str
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
