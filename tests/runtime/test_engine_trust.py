@@ -95,9 +95,9 @@ def test_another_machine(
 def test_compatible_engines_fit_more_machines(tmp_path: Path, version: str) -> None:
     """Hardware-compatible ones run on every GPU from Ampere on; a TensorRT-RTX engine has but one version."""
     check_engine(engine(tmp_path, version, hardware_compatible=True), (HOPPER,))
-    with pytest.raises(InputRefused, match="8.0 and later"):
+    with pytest.raises(InputRefused, match=r"8\.0 and later"):
         check_engine(engine(tmp_path, version, hardware_compatible=True), (replace(HOPPER, capability="7.5"),))
-    with pytest.raises(InputRefused, match="built with TensorRT-RTX 1.0.0"):
+    with pytest.raises(InputRefused, match=r"built with TensorRT-RTX 1\.0\.0"):
         check_engine(engine(tmp_path, version, version="1.0.0", version_compatible=True), (ADA,))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trtdream.errors import InputRefused
+from trtdream.errors import InputRefused, UsageError
 from trtdream.files import read_file, sha256, write_file
 from trtdream.runtime.preprocess import Preprocess
 
@@ -113,6 +113,14 @@ def check_file(file: Path, manifest: Manifest) -> None:
     """Raises InputRefused if a file is not the one that its manifest tells of."""
     if sha256(file) != manifest.sha256:
         raise InputRefused(f"{file}: was changed since it was made (its SHA-256 differs); again: {manifest.command}")
+
+
+def check_onnx(file: Path, manifest: Manifest) -> None:
+    """Raises UsageError if the ONNX file that a manifest tells of is missing, InputRefused if it is another one."""
+    if not file.is_file():
+        raise UsageError(f"{file}: is missing, which {manifest.file} came from; again: {manifest.command}")
+    if sha256(file) != manifest.onnx_sha256:
+        raise InputRefused(f"{file}: is not the ONNX that {manifest.file} came from; again: {manifest.command}")
 
 
 def preprocess_of(manifest: Manifest, folder: Path) -> Preprocess | None:
