@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
-from trtdream.cli.options import JsonOption, OfflineOption, WeightsOption
+from trtdream.cli.options import JsonOption, OfflineOption, TrustOption, WeightsOption
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
 
@@ -82,6 +82,7 @@ def verify(
     root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Compare blob by blob.")] = False,
     folder: FolderOption = _FOLDER,
+    trust: TrustOption = False,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,8 +93,12 @@ def verify(
     from trtdream.export.verify import verify_file
     from trtdream.runtime.open_model import open_model
 
-    where, one = find_engine(name, folder)
     model = open_model(net, weights, offline)
+    if trust:
+        from trtdream.export.trusted import trust_plan
+
+        trust_plan(Path(name), model)
+    where, one = find_engine(name, folder)
     if model.weights.sha256 != one.weights_sha256:
         raise UsageError(f"{one.file}: came from {one.network} with {one.weights}; give those with --net and --weights")
     samples = load_samples(model, images, root, "pictures") if images else bundled_samples(model)

@@ -57,6 +57,8 @@ def compare_blobs(model: Model, folder: Path, manifest: Manifest, samples: Sampl
         UsageError: the file takes pictures, or the ONNX of an engine is missing.
         InputRefused: a file is not its manifest's, or an engine that is not for this machine.
     """
+    if not manifest.onnx:
+        raise UsageError(f"{manifest.file}: was built elsewhere, of an ONNX that is not known; verify it as a whole")
     path = folder / manifest.onnx
     if manifest.is_engine:
         check_engine(folder / manifest.file, ask_cuda().gpus)

@@ -40,7 +40,7 @@ def verify_file(model: Model, folder: Path, manifest: Manifest, samples: Samples
     front = IMAGES in manifest.inputs
     found = measure(model, runner, samples, manifest.outputs, usual, front, fixed=least == greatest)
     try:
-        check_agreement(found, Precision(manifest.precision))
+        check_agreement(found, manifest.precision)
     except VerificationFailed:
         write_manifest(folder, replace(manifest, verification=(asdict(found),), passed=False))
         raise

@@ -9,6 +9,11 @@ from trtdream.runtime.cuda import Gpu
 from trtdream.runtime.manifest import Built, Manifest, check_file, manifest_path, read_manifest
 from trtdream.runtime.tensorrt import Library, installed, this_platform
 
+NO_MANIFEST = (
+    "has no manifest, so nobody knows what it does; build it with `trtdream export`, or say with --trust that you know "
+    "where it comes from"
+)
+
 _AMPERE = 8.0  # where hardware-compatible engines begin
 
 
@@ -23,10 +28,7 @@ def check_engine(engine: Path, gpus: tuple[Gpu, ...]) -> Manifest:
     if not engine.is_file():
         raise UsageError(f"{engine}: no such file; `trtdream engines ls` lists what there is")
     if not manifest_path(engine).is_file():
-        raise InputRefused(
-            f"{engine}: has no manifest, so nobody knows what it does; build it with `trtdream export` (one you made "
-            "yourself runs in Python with TensorRTRunner(path, trust=True))"
-        )
+        raise InputRefused(f"{engine}: {NO_MANIFEST}")
     manifest = read_manifest(engine)
     if manifest.built is None:
         raise InputRefused(f"{engine}: is no engine, its manifest says")
