@@ -167,6 +167,20 @@ def test_sensitivity_finds_the_layer_that_suffers() -> None:
     assert table[0].relative_error > 5 * table[1].relative_error
 
 
+def test_what_costs_too_much_stays_float(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing, if all agrees; the layer that rounds to nothing, and it is said and in the graph."""
+    data = np.random.default_rng(0).standard_normal((8, 3, 29, 31), np.float32)
+    data[:, 0] = 0
+    request = Request(Precision.INT8, INT8, tmp_path, "net", "")
+    assert quantisable(write_graph(random_model(TOWER + PROB), request, Samples(data, None, ""))) == []
+    damaged = random_model(TOWER + PROB)
+    damaged.weights.layers["c1"][0][:, 0] = 3000.0
+    for layer in ("c1", "c2", "ip", "s2"):
+        damaged.weights.layers[layer][1][:] = 0  # biases, which would hide it
+    assert quantisable(write_graph(damaged, request, Samples(data, None, ""))) == ["c1"]
+    assert "c1: left in float, where int8 would cost too much" in capsys.readouterr().err
+
+
 def test_ranges_are_the_greatest_magnitudes() -> None:
     model = random_model(TOWER + PROB)
     made = onnx_from_model(model, ANY_BATCH)

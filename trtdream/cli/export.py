@@ -49,7 +49,8 @@ def export(
     ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
     keep: Annotated[
-        list[str] | None, typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised.")
+        list[str] | None,
+        typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised; default: those that cost too much."),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Only print what quantising each layer costs.")

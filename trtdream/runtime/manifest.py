@@ -41,7 +41,8 @@ class Manifest:
 
     sha256, onnx_sha256: of the file's and of the ONNX's content. batch: least, usual, greatest. inputs, output_shapes:
     shapes as `Nx3x224x224`. preprocess: see Preprocess.to_dict. layer_types: how many layers' outputs have each type,
-    by TensorRT's inspector or, without a GPU, its parser. verification: see trtdream.export.agreement; passed says
+    by TensorRT's inspector or, without a GPU, its parser. kept: layers that a quantisation left in float.
+    verification: see trtdream.export.agreement; passed says
     whether all of it was good enough. command: what makes the file again.
     """
 
@@ -63,6 +64,7 @@ class Manifest:
     trtdream: str
     built: Built | None = None
     layer_types: Mapping[str, int] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
     verification: tuple[Mapping[str, Any], ...] = ()
     passed: bool = False
     format: int = FORMAT
@@ -104,7 +106,7 @@ def read_manifest(file: Path) -> Manifest:
         raise InputRefused(f"{path}: is damaged ({error}); export again") from error
     if document["file"] != path.name.removesuffix(".json"):
         raise InputRefused(f"{path}: is the manifest of {document['file']}, not of a file beside it")
-    for name in ("outputs", "labels", "verification"):
+    for name in ("outputs", "labels", "kept", "verification"):
         document[name] = tuple(document[name])
     return Manifest(**{**document, "built": built, "batch": (least, usual, greatest)})
 
