@@ -56,7 +56,7 @@ def test_export_list_inspect_verify_remove(here: Path) -> None:
     verified = trtdream(here, "verify", "net_fp16", *own)
     assert verified.code == 0 and "top-1 100.0%" in verified.out, verified.err
     layers = json.loads(trtdream(here, "engines", "verify", "net_fp16", *own, "--per-layer", "--json").out)
-    assert [blob["backend"] for blob in layers][:3] == ["c1@c1", "c1", "n1"]
+    assert [blob["blob"] for blob in layers][:3] == ["c1@c1", "c1", "n1"]
     assert all(blob["cosine"] > 0.999 for blob in layers)
 
     assert trtdream(here, "engines", "rm", "net_fp16").code == 0

@@ -49,7 +49,8 @@ def export(
     ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
     keep: Annotated[
-        list[str] | None, typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised.")
+        list[str] | None,
+        typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised; default: those that cost too much."),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Only print what quantising each layer costs.")
@@ -132,8 +133,11 @@ def _export(
         made.append(export_engine(model, request, engine, made[0], verifying))
     if triton is not None:
         from trtdream.export.triton import write_repository
+        from trtdream.export.triton_jpeg import write_ensemble
 
-        say(f"Triton model repository: {write_repository(triton, request.folder, made[-1], request.force)}")
+        home = write_repository(triton, request.folder, made[-1], request.force)
+        homes = [home, *write_ensemble(triton, home.name, made[-1], model.preprocess)]
+        say(f"Triton model repository {triton}: {', '.join(one.name for one in homes)}")
     _show(request.folder, made, as_json)
 
 

@@ -10,7 +10,7 @@ from trtdream.export.front import IMAGES
 from trtdream.export.onnx_net import GraphOptions, onnx_from_model
 from trtdream.export.sizes import Batch
 from trtdream.runtime.cuda import ask_cuda
-from trtdream.runtime.engine_trust import misfit
+from trtdream.runtime.engine_trust import NO_MANIFEST, misfit
 from trtdream.runtime.manifest import Manifest, check_file, manifest_path, read_manifest
 from trtdream.runtime.model import Model
 from trtdream.runtime.runner import Classifier, Runner
@@ -39,9 +39,12 @@ def find_engine(name: str, folder: Path = ENGINES) -> tuple[Path, Manifest]:
 
     Raises:
         UsageError: none or several.
+        InputRefused: a file without a manifest.
     """
     direct = Path(name)
     if direct.is_file():
+        if not manifest_path(direct).is_file():
+            raise InputRefused(f"{direct}: {NO_MANIFEST}")
         return direct.parent, read_manifest(direct)
     matching = [one for one in list_engines(folder) if name in one.file]
     exact = [one for one in matching if name in (one.file, one.file.rpartition(".")[0])]
@@ -79,6 +82,27 @@ def fastest_classifier(
             check_file(folder / one.file, one)
             return _classifier(OnnxRunner(folder / one.file), one)
     raise UsageError(f"no verified {precision} export of this network in {folder}: trtdream export --{precision} first")
+
+
+def chosen_classifier(model: Model, folder: Path, one: Manifest) -> Classifier:
+    """An exported file that a person chose, engine or ONNX, verified or not.
+
+    Raises:
+        UsageError: it is of another network, or takes no blobs.
+        InputRefused: it was changed, or is not for this machine.
+    """
+    if (one.network, one.weights_sha256) != (model.net.name, model.weights.sha256):
+        raise UsageError(f"{one.file}: came from {one.network} with {one.weights}; give those with --net and --weights")
+    if IMAGES in one.inputs or len(one.inputs) != 1:
+        raise UsageError(f"{one.file}: takes {', '.join(one.inputs)}; `trtdream classify` prepares pictures itself")
+    if not one.passed:
+        say(f"{one.file}: has not been verified; `trtdream verify {folder / one.file}` does it")
+    if one.is_engine:
+        from trtdream.runtime.runner_tensorrt import TensorRTRunner
+
+        return _classifier(TensorRTRunner(folder / one.file), one)
+    check_file(folder / one.file, one)
+    return _classifier(OnnxRunner(folder / one.file), one)
 
 
 def _is_of(one: Manifest, model: Model) -> bool:
