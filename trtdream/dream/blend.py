@@ -44,7 +44,7 @@ def blended(picture: np.ndarray, before: Before | None, blending: Blending) -> n
 
 
 def carried_along(picture: np.ndarray, before: Before) -> tuple[np.ndarray, np.ndarray]:
-    """The dream of the frame before, moved to where its things are in `picture`; and where that is known, H x W of 0, 1.
+    """The dream of the frame before, its things moved to where they are in `picture`; and where that is known, H x W.
 
     It is known where the way back leads to where the way there came from (within a pixel and a half): not where
     something comes into view, nor after a cut.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ SUFFIXES = (*ANIMATIONS, *CODECS)
 def check_film(path: Path) -> None:
     """Raises UsageError if the suffix names no film that can be written: to be asked before long work."""
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: films are written as {', '.join(SUFFIXES)}, not as {path.suffix!r}; or name a folder")
+        raise UsageError(
+            f"{path}: films are written as {', '.join(SUFFIXES)}, not as {path.suffix!r}; or name a folder"
+        )
 
 
 def write_film(
@@ -55,7 +57,7 @@ def write_film(
 
 def _write_animation(path: Path, images: Iterator[Image.Image], rate: Fraction, tick: int, comment: str) -> None:
     """tick: milliseconds that durations are counted in."""
-    first, *rest = chain(images)
+    first, *rest = images
     durations = _durations(1 + len(rest), rate, tick)
     with replacing(path) as temporary:
         kind = ANIMATIONS[path.suffix.lower()]
@@ -64,10 +66,12 @@ def _write_animation(path: Path, images: Iterator[Image.Image], rate: Fraction, 
 
 
 def _durations(frames: int, rate: Fraction, tick: int) -> list[int]:
-    """Milliseconds that each frame is shown, in whole ticks (two at least: programs slow faster ones down), so that none
-    is late by more than one."""
+    """Milliseconds that each frame is shown, in whole ticks, so that none is late by more than one.
+
+    Two ticks at least: programs that show GIFs slow faster ones down.
+    """
     ends = [round(index * 1000 / rate / tick) for index in range(frames + 1)]
-    return [max(after - before, 2) * tick for before, after in zip(ends, ends[1:], strict=False)]
+    return [max(after - before, 2) * tick for before, after in pairwise(ends)]
 
 
 def _in_256_colours(frame: np.ndarray) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ class Told:
 
     on_frame: Callable[[str], None] = lambda _: None
     on_done: Callable[[str], None] = lambda _: None
-    watch: Watch = Watch()
+    watch: Watch = field(default_factory=Watch)
 
 
 class Dreaming:
@@ -116,9 +116,8 @@ def finished(series: Series, work: Work) -> list[Path]:
     """
     failed = {each.name for each in series.failed}
     good = [name for name in series.names if name not in failed]
-    shown = []
-    for name in series.names:
-        last = name if name not in failed else last if shown else good[0] if good else ""
-        if last:
-            shown.append(work.path(last))
+    shown: list[Path] = []
+    for name in series.names if good else ():
+        last = shown[-1] if shown else work.path(good[0])
+        shown.append(last if name in failed else work.path(name))
     return shown

@@ -16,32 +16,34 @@ from trtdream.net.kinds.lrn import LRN
 from trtdream.net.kinds.pooling import Pooling
 from trtdream.net.kinds.probability import Dropout
 
-Neuron = tuple[int, int]
-"""Row and column in a layer's map."""
+Place = tuple[float, float]
+"""Fractions of the way across and down a layer's map; (0.5, 0.5) is its middle."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A layer's value; of it one channel, or all (None); of that one neuron, the middle one ("centre"), or the map."""
+    """A layer's value; of it one channel, or all (None); of that the neuron at one place, or all of them (None).
+
+    Raises:
+        UsageError: a place without a channel, or outside the map.
+    """
 
     value: str
     channel: int | None = None
-    neuron: Neuron | str | None = None
+    at: Place | None = None
+
+    def __post_init__(self) -> None:
+        if self.at is not None and self.channel is None:
+            raise UsageError("--neuron: is one of a channel's: say with --channel which")
+        if self.at is not None and not all(0 <= share <= 1 for share in self.at):
+            raise UsageError(f"--neuron {self.at[0]:g},{self.at[1]:g}: fractions of the way across and down, 0 to 1")
 
     def check(self, shape: Sequence[int]) -> None:
         """Raises UsageError if a value of this shape, N x C (x H x W), has no such unit."""
         if self.channel is not None and not 0 <= self.channel < shape[1]:
             raise UsageError(f"channel {self.channel}: {self.value} has {shape[1]} channels, 0 to {shape[1] - 1}")
-        if self.neuron is None:
-            return
-        if self.channel is None:
-            raise UsageError("--neuron: say with --channel which channel it is of")
-        if len(shape) != 4:
+        if self.at is not None and len(shape) != 4:
             raise UsageError(f"--neuron: {self.value} has one number a channel, no map to choose a neuron from")
-        if isinstance(self.neuron, tuple) and not (
-            0 <= self.neuron[0] < shape[2] and 0 <= self.neuron[1] < shape[3]
-        ):
-            raise UsageError(f"--neuron {self.neuron[0]},{self.neuron[1]}: {self.value} is {shape[2]} x {shape[3]}")
 
 
 def responses(units: Sequence[Unit], found: Mapping[str, Tensor], graph: Graph) -> Tensor:
@@ -65,16 +67,13 @@ def _answers(units: Sequence[Unit], values: Tensor) -> Tensor:
     for one, unit in zip(values, units, strict=True):
         if unit.channel is None:
             answers.append((one * one).mean())
-        elif unit.neuron is None:
+        elif unit.at is None:
             answers.append(one[unit.channel].mean())
         else:
-            row, column = _place(unit.neuron, one.shape[-2:])
+            height, width = one.shape[1:]
+            column, row = min(int(unit.at[0] * width), width - 1), min(int(unit.at[1] * height), height - 1)
             answers.append(one[unit.channel, row, column])
     return torch.stack(answers)
-
-
-def _place(neuron: Neuron | str, size: Sequence[int]) -> Neuron:
-    return neuron if isinstance(neuron, tuple) else (size[0] // 2, size[1] // 2)
 
 
 def _mean(one: Tensor, channel: int | None) -> Tensor:

@@ -52,10 +52,9 @@ class Video:
         """When each frame is shown, in seconds; of a video whose frames do not say, empty."""
         with _opened(self.path) as container:
             stream = container.streams.video[0]
-            stamps = [packet.pts for packet in container.demux(stream) if packet.size]
-            if None in stamps or len(set(stamps)) < len(stamps) or stream.time_base is None:
-                return []
-            return [stamp * Fraction(stream.time_base) for stamp in sorted(stamps)]
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            times = {packet.pts * Fraction(packet.time_base) for packet in packets if packet.pts is not None}
+            return sorted(times) if len(times) == self.count else []
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from trtdream.dream.units import Unit, responses, values_before_relu
 from trtdream.dream.views import Wobble, random_view, to_blob, view
 from trtdream.errors import InputRefused, UsageError
 from trtdream.net.shapes import LayerShapes, infer_shapes
-from trtdream.net.torch_module import TorchNet
 from trtdream.runtime.model import Model
 
 
@@ -25,7 +24,7 @@ class Climb:
     size: int = 160
     steps: int = 200
     rate: float = 0.05
-    wobble: Wobble = Wobble()
+    wobble: Wobble = field(default_factory=Wobble)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -38,7 +37,7 @@ class Climb:
 
 @dataclass(frozen=True)
 class Visualised:
-    """Pictures N x size x size x 3 uint8 RGB, the responses N at the first and last step; whether Ctrl-C cut it short."""
+    """Pictures N x S x S x 3 uint8 RGB, N responses at the first and last step; whether Ctrl-C cut it short."""
 
     pictures: np.ndarray
     first: tuple[float, ...]
@@ -66,9 +65,9 @@ def visualize(
     seen = _seen_size(model, value, climb.size)
     wanted = sorted({value, *values_before_relu(model.graph, value)})
     module = model.module(wanted, device=device)
-    shape = _shapes(model, value, seen, seen)[-1]
+    shapes = _shapes(model, value, seen, seen)[-1]
     for unit in units:
-        unit.check(shape.tops[shape.step.writes.index(value)])
+        unit.check(shapes.tops[shapes.step.writes.index(value)])
     spectrum = noise_spectrum(climb.size, climb.seed).repeat(len(units), 1, 1, 1, 1).to(device).requires_grad_()
     adam = torch.optim.Adam([spectrum], lr=climb.rate)
     generator = torch.Generator().manual_seed(climb.seed)
@@ -89,6 +88,12 @@ def visualize(
         pixels = picture_from_spectrum(spectrum, climb.size).permute(0, 2, 3, 1).mul(255).round().byte()
     first, last = (tuple(answer.tolist()) for answer in answers) if answers else ((), ())
     return Visualised(pixels.cpu().numpy(), first, last, interrupted)
+
+
+def width_of(model: Model, value: str) -> int:
+    """How many channels a value has."""
+    shapes = _shapes(model, value, *model.pictures.size)[-1]
+    return shapes.tops[shapes.step.writes.index(value)][1]
 
 
 def _climb(adam: torch.optim.Adam, spectrum: Tensor, answer: Tensor, value: str) -> None:
@@ -115,7 +120,9 @@ def _seen_size(model: Model, value: str, size: int) -> int:
     if own == other:
         return size
     if height != width:
-        raise InputRefused(f"{model.net.name}: {value} takes pictures of {width} x {height} alone, none that are square")
+        raise InputRefused(
+            f"{model.net.name}: {value} takes pictures of {width} x {height} alone, none that are square"
+        )
     return height
 
 
