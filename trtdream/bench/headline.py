@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from trtdream.bench.clock import Clock, clock_for
-from trtdream.bench.dreaming import time_dream
+from trtdream.bench.dreaming import noise, time_dream
 from trtdream.bench.history import comparable, figures
 from trtdream.bench.layers import time_whole
 from trtdream.bench.results import Row
 from trtdream.bench.subject import Setting, Subject, halving, net_for
 from trtdream.bench.timing import Repeats, repeat
-from trtdream.dream.dream import Settings
+from trtdream.dream.computing import Computing
 from trtdream.net.kind import Phase
+from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.open_model import bundled
 
 BATCHES = {"caffenet": 256, "googlenet": 128}  # those of the published figures
@@ -95,7 +96,7 @@ def _inference_row(name: str, setting: Setting) -> Row:
 def _dream_row(device: str) -> Row:
     """One step on one octave of the size that DeepDreamVideo published; the bundled GoogLeNet, layer 68."""
     settings = Settings(octaves=1, iterations=4)
-    steps = time_dream(bundled(), DREAM_SIZE, settings, device, _REPEATS).steps
+    steps = time_dream(bundled(), noise(DREAM_SIZE), settings, Computing(device), _REPEATS).steps
     return Row("dream", "step", steps[0][1], extra={"size": f"{DREAM_SIZE[1]} x {DREAM_SIZE[0]}"})
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from trtdream import __version__
-from trtdream.dream.dream import Settings, terms
+from trtdream.dream.wishes import resolved
 from trtdream.files import sha256
+from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.model import Model
 
 
@@ -17,8 +17,8 @@ def provenance(model: Model, source: Path, settings: Settings) -> dict[str, str]
     made = {
         **model.provenance,
         "weights": Path(model.weights.origin).name,
-        "layers": dict(terms(model, settings)),
-        "settings": asdict(settings),
+        "layers": {value: layer.weight for layer, value in resolved(model, settings)},
+        "settings": settings.model_dump(mode="json", exclude_defaults=True),
         "source": source.name,
         "source_sha256": sha256(source),
     }
