@@ -68,7 +68,7 @@ def atlas(
         say(f"{failed} is left out: {reason}")
     if made.plates:
         title = f"{model.net.name}: {f'the channels of {layer}' if layer else 'every layer'}"
-        write_atlas(sheet, page, title, made, record(model, net or "", climb))
+        write_atlas(sheet, page, title, made, record(model, net, climb))
     elif not made.interrupted:
         raise TrtdreamError("not one picture could be made")
     if as_json:

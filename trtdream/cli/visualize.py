@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,9 @@ from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOptio
 from trtdream.console import print_json, progress, results, say
 
 if TYPE_CHECKING:
-    from trtdream.dream.units import Place
+    from trtdream.dream.units import Place, Unit
+    from trtdream.dream.visualize import Climb
+    from trtdream.runtime.model import Model
 
 
 @app.command()
@@ -44,14 +47,12 @@ def visualize(
     Ctrl-C keeps the picture as it is then.
     """
     from trtdream.dream.atlas import parse_channels
-    from trtdream.dream.plates import picture_name, record, save_visualised
+    from trtdream.dream.plates import picture_name
     from trtdream.dream.units import Unit
     from trtdream.dream.visualize import Climb
-    from trtdream.dream.visualize import visualize as run
     from trtdream.files import refuse_overwrite
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.image import check_writable
-    from trtdream.runtime.model import as_document
     from trtdream.runtime.open_model import open_model
 
     climb = Climb(size, steps, rate, seed=seed)
@@ -68,14 +69,25 @@ def visualize(
     path = out or picture_name(model, units)
     refuse_overwrite(path, force)
     say(f"layer {value if index is None else f'{index:04d} {value}'} of {model.net.name}")
+    climb_and_write(model, units, climb, where, path, net, as_json)
+
+
+def climb_and_write(
+    model: Model, units: Sequence[Unit], climb: Climb, device: str, path: Path, net: str | None, as_json: bool
+) -> None:
+    """Visualise, write and report; exits 130 if it was interrupted."""
+    from trtdream.dream.plates import record, save_visualised
+    from trtdream.dream.visualize import visualize as run
+    from trtdream.runtime.model import as_document
+
     with progress() as bar:
-        task = bar.add_task("climbing", total=steps)
-        made = run(model, units, climb, where, lambda: bar.advance(task))
-    save_visualised(path, made, units, record(model, net or "", climb, units))
+        task = bar.add_task("climbing", total=climb.steps)
+        made = run(model, units, climb, device, lambda: bar.advance(task))
+    save_visualised(path, made, units, record(model, net, climb, units))
     if as_json:
-        print_json(
-            as_document(model, picture=str(path), value=value, channels=chosen, first=made.first, last=made.last)
-        )
+        channels = [unit.channel for unit in units]
+        reached = {"channels": channels, "first": made.first, "last": made.last}
+        print_json(as_document(model, picture=str(path), value=units[0].value, **reached))
     else:
         results.print(str(path), markup=False)
         results.print(model.line, markup=False)

@@ -52,7 +52,7 @@ def carried_along(picture: np.ndarray, before: Before) -> tuple[np.ndarray, np.n
     import cv2
 
     now, then = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (picture, before.picture))
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, there = finder.calc(now, then, None), finder.calc(then, now, None)  # H x W x (right, down)
     rows, columns = np.mgrid[: now.shape[0], : now.shape[1]].astype(np.float32)
     right, down = columns + back[..., 0], rows + back[..., 1]

@@ -17,7 +17,7 @@ from trtdream.runtime.image import save_image
 from trtdream.runtime.model import Model
 
 
-def record(model: Model, net: str, climb: Climb, units: Sequence[Unit] = ()) -> dict[str, Any]:
+def record(model: Model, net: str | None, climb: Climb, units: Sequence[Unit] = ()) -> dict[str, Any]:
     """What made visualised pictures: the network (and what it was asked for as), the units, how they climbed."""
     return {
         **model.provenance,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import numpy as np
 from trtdream.dream.blend import Before, Blending, blended
 from trtdream.dream.dreamer import Dreamer
 from trtdream.dream.frames import Frame
-from trtdream.dream.provenance import provenance
 from trtdream.dream.watch import Watch
 from trtdream.dream.work import Work
 from trtdream.errors import InputRefused
 from trtdream.runtime.image import load_image
+
+Describe = Callable[[Frame], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,14 @@ class Dreaming:
     """One run over a series.
 
     Args:
+        describe: a picture's metadata.
         film: all pictures must be of the first one's size, and each is blended with the dream before it.
     """
 
-    def __init__(self, dreamer: Dreamer, work: Work, film: Blending | None, told: Told) -> None:
-        self.dreamer, self.work, self.film, self.told = dreamer, work, film, told
+    def __init__(
+        self, dreamer: Dreamer, work: Work, describe: Describe, film: Blending | None = None, told: Told | None = None
+    ) -> None:
+        self.dreamer, self.work, self.describe, self.film, self.told = dreamer, work, describe, film, told or Told()
         self._last: Frame | None = None  # the last one that is done
         self._size: tuple[int, ...] = ()
         self._before: Before | None = None
@@ -91,7 +95,7 @@ class Dreaming:
             raise KeyboardInterrupt
         if dream.stopped:
             raise InputRefused(f"{frame.name}: {dream.stopped}")
-        self.work.save(frame.name, dream.picture, provenance(self.dreamer.model, frame.file, self.dreamer.settings))
+        self.work.save(frame.name, dream.picture, self.describe(frame))
         self._last, self._before = frame, Before(picture, dream.picture)
 
     def _check_size(self, frame: Frame, picture: np.ndarray) -> None:

@@ -25,17 +25,18 @@ CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx
 READ = {*CODECS, ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".3gp"}
 """The suffixes of files that are taken for videos."""
 
+_WEBM_SOUND = {"opus", "vorbis"}
 _QUALITY = {"libx264": {"crf": "16", "preset": "medium"}, "libvpx-vp9": {"crf": "24", "b": "0"}}
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video file: its frames a second, how many frames it holds (by its packets), and whether it has sound."""
+    """A video file: its frames a second, how many frames it holds (by its packets), the codec of its sound or ""."""
 
     path: Path
     rate: Fraction
     count: int
-    sound: bool
+    sound: str
 
     def frames(self) -> Iterator[Frame]:
         """The frames in the order they are shown; one that is damaged says so when it is loaded.
@@ -90,7 +91,7 @@ def open_video(path: Path) -> Video:
         count = sum(packet.size > 0 for packet in container.demux(stream))
         if not count:
             raise InputRefused(f"{path}: is a video without a single frame")
-        return Video(path, Fraction(rate), count, bool(container.streams.audio))
+        return Video(path, Fraction(rate), count, _sound_codec(container))
 
 
 def write_video(
@@ -125,6 +126,15 @@ def write_video(
                 _encode(container, stream, frames, times, sound_of)
         except av.FFmpegError as error:
             raise TrtdreamError(f"{path}: cannot be written as {codec} ({error.strerror or error})") from error
+
+
+def sound_fits(codec: str, video: Path) -> bool:
+    """Whether a video of that suffix can hold sound of that codec as it is."""
+    return video.suffix.lower() in CODECS and (video.suffix.lower() != ".webm" or codec in _WEBM_SOUND)
+
+
+def _sound_codec(container: InputContainer) -> str:
+    return str(container.streams.audio[0].codec_context.name) if container.streams.audio else ""
 
 
 def _encode(

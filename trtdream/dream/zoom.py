@@ -54,6 +54,8 @@ def loop_frames(source: Path, motion: Motion, work: Work) -> Iterator[Frame]:
     """The frames to dream into: the picture, then each dreamt frame moved on. One is made once the last is done."""
     for index in range(1, motion.frames + 1):
         before = None if index == 1 else work.path(numbered(index - 1))
+        if before is not None and not work.done(numbered(index - 1)):
+            return  # it failed: there is nothing to move on
 
         def load(before: Path | None = before) -> np.ndarray:
             return load_image(source) if before is None else moved(load_image(before), motion)
