@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from trtdream.cli import app
+from trtdream.cli.dream_again import dream_again
+from trtdream.cli.dream_picture import Files, NetAsked, dream_picture, open_net_asked
+from trtdream.cli.dream_series import dream_series
 from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOption, OfflineOption, WeightsOption
-from trtdream.console import print_json, progress, results, say
 
-if TYPE_CHECKING:
-    from trtdream.dream.watch import Dream
-    from trtdream.recipe.dream_schema import Settings
-    from trtdream.runtime.model import Model
-
-_WHAT, _HOW, _TO_SEE = "What grows", "How", "To look at"
+_WHAT, _HOW, _TO_SEE, _MOVING = "What grows", "How", "To look at", "What moves"
 
 
 @app.command()
 def dream(
-    image: Annotated[Path, typer.Argument(metavar="IN", help="A picture of any size.")],
+    image: Annotated[Path, typer.Argument(metavar="IN", help="A picture of any size, a folder of them, or a video.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Any key of a dream recipe, as in octaves=3.")
     ] = None,
@@ -45,7 +42,9 @@ def dream(
     guide: Annotated[
         Path | None, typer.Option("--guide", help="A picture for the layers to resemble.", rich_help_panel=_WHAT)
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: IN's name with _dream.png.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A picture, a folder or a film. Default: IN's name.")
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +73,39 @@ def dream(
     precision: Annotated[
         str, typer.Option(help="Of the network: auto, float32, bf16, fp16.", rich_help_panel=_HOW)
     ] = "auto",
+    zoom: Annotated[
+        float | None, typer.Option(help="Move into the dream by this share a frame: 0.05.", rich_help_panel=_MOVING)
+    ] = None,
+    rotate: Annotated[
+        float | None, typer.Option(help="Turn it by this many degrees a frame.", rich_help_panel=_MOVING)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="How many frames to move. [default: 100]", rich_help_panel=_MOVING)
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames a second of the film. [default: the video's, or 12]", rich_help_panel=_MOVING),
+    ] = None,
+    blend: Annotated[
+        float | None,
+        typer.Option(help="Share of the dream before in each next frame. [default: 0]", rich_help_panel=_MOVING),
+    ] = None,
+    flow: Annotated[
+        bool, typer.Option("--flow", help="Blend along what moves (0.5 by default).", rich_help_panel=_MOVING)
+    ] = False,
+    making: Annotated[
+        Path | None,
+        typer.Option("--gif-of-the-making", metavar="FILE", help="A film of the steps.", rich_help_panel=_TO_SEE),
+    ] = None,
+    keep_record: Annotated[
+        bool, typer.Option("--record", help="Write what made it as JSON beside it too.", rich_help_panel=_TO_SEE)
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="IN is a dream: make it again as it says it was made.")
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option("--size", min=8, help="With --again: its longer side now, in pixels.")
+    ] = None,
     net: NetOption = None,
     weights: WeightsOption = None,
     device: DeviceOption = "auto",
@@ -85,16 +117,20 @@ def dream(
 
     Ctrl-C keeps what has been dreamt so far.
     """
+    from trtdream.dream.asked import asked_for
     from trtdream.dream.computing import Computing
     from trtdream.dream.dreamer import Dreamer
-    from trtdream.dream.provenance import provenance
-    from trtdream.dream.watch import Watch
-    from trtdream.files import refuse_overwrite
+    from trtdream.dream.job import plan
+    from trtdream.errors import UsageError
     from trtdream.recipe.dreams import find_dream, load_dream
     from trtdream.runtime.device import pick_device
-    from trtdream.runtime.image import check_writable, load_image, save_image
-    from trtdream.runtime.open_model import open_model
 
+    files = Files(image, out, making, keep_record, force)
+    if again:
+        dream_again(files, size, NetAsked(net, weights, offline), pick_device(device), as_json)
+        return
+    if size:
+        raise UsageError("--size: goes with --again; sizes=WxH sets an octave's own")
     options = {
         "layers": _layers(layers, channels, at),
         "guide": guide,
@@ -108,21 +144,18 @@ def dream(
     given = {key: value for key, value in options.items() if value is not None}
     settings = load_dream(find_dream(recipe) if recipe else None, given, overrides or ())
     computing = Computing(pick_device(device), precision)
-    path = out or Path(f"{image.stem}_dream.png")
-    check_writable(path)
-    refuse_overwrite(path, force)
-    picture = load_image(image)
-    model = open_model(net, weights, offline)
-    if model.assumption:
-        say(model.assumption)
-    dreamer = Dreamer(model, settings, computing)
-    sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
-    _announce(model, settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
-    with progress() as bar:
-        task = bar.add_task("dreaming", total=len(sizes) * settings.iterations)
-        done = dreamer.dream(picture, Watch(on_step=lambda _: bar.advance(task), on_note=say))
-    save_image(path, done.picture, provenance(model, image, settings))
-    _report(model, settings, path, done, as_json)
+    asked = asked_for(image, out, zoom, rotate, frames, fps, blend, flow)
+    if not asked.is_series:
+        files.check()
+    elif making or keep_record:
+        raise UsageError("--gif-of-the-making and --record: are of one picture; a film's frames carry their records")
+    else:
+        asked.check(force)
+    dreamer = Dreamer(open_net_asked(NetAsked(net, weights, offline)), settings, computing)
+    if asked.is_series:
+        dream_series(plan(asked, dreamer, net, force), as_json)
+    else:
+        dream_picture(dreamer, files, net, as_json)
 
 
 def _layers(layers: list[str] | None, channels: list[int] | None, at: str | None) -> list[dict[str, Any]] | None:
@@ -136,39 +169,3 @@ def _layers(layers: list[str] | None, channels: list[int] | None, at: str | None
         of_each["at"] = at.split(",")
     named = (weighted(text) for text in layers or ["68"])
     return [{"name": name, "weight": weight, **of_each} for name, weight in named]
-
-
-def _report(model: Model, settings: Settings, path: Path, done: Dream, as_json: bool) -> None:
-    from trtdream.runtime.model import as_document
-
-    if as_json:
-        reached = [vars(octave) for octave in done.octaves]
-        print_json(as_document(model, picture=str(path), layers=_resolved(model, settings), octaves=reached))
-    else:
-        results.print(str(path), markup=False)
-        results.print(model.line, markup=False)
-    if done.stopped:
-        say(f"stopped: {done.stopped}")
-        raise typer.Exit(1)
-    if done.interrupted:
-        say(f"interrupted: {path} is what had been dreamt so far")
-        raise typer.Exit(130)
-
-
-def _resolved(model: Model, settings: Settings) -> list[dict[str, Any]]:
-    """Each layer's index in the blob list, the value it means, and its weight."""
-    found = ((*model.resolve(layer.name), layer.weight) for layer in settings.targets)
-    return [{"index": index, "value": value, "weight": weight} for index, value, weight in found]
-
-
-def _announce(model: Model, settings: Settings, octaves: int, size: str) -> None:
-    for layer in _resolved(model, settings):
-        index = f"{layer['index']:04d} " if layer["index"] is not None else ""
-        value, _, writer = layer["value"].partition("@")
-        shown = f"{value} as {writer} leaves it, before what follows in place" if writer else value
-        weight = f", weight {layer['weight']:g}" if layer["weight"] != 1 else ""
-        say(f"layer {index}{shown} of {model.net.name}{weight}")
-    say(f"{octaves} octaves to {size}")
-    wanted = len(settings.sizes) or settings.octaves
-    if octaves < wanted:
-        say(f"{wanted - octaves} of {wanted} octaves would be too small and are left out")
