@@ -21,6 +21,7 @@ from trtdream.dream.wishes import guide_blob, objective_of, values_of
 from trtdream.errors import InputRefused
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
+from trtdream.runtime.convolutional import fully_convolutional
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
 
@@ -41,9 +42,10 @@ class Dreamer:
         self.computing = computing or Computing()
         device, dtype = self.computing.device, self.computing.dtype
         self.canvas = Canvas(model.pictures, device, settings.classic)
-        self.module = model.module(values_of(model, settings), device=device).to(dtype)
+        seen = fully_convolutional(model) if settings.classes else model
+        self.module = seen.module(values_of(seen, settings), device=device).to(dtype)
         guide = load_image(settings.guide) if settings.guide else None
-        self.objective = objective_of(model, self.module, settings, guide_blob(self.canvas, guide, dtype))
+        self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
         self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
         self._recorded: dict[tuple[Size, float], RecordedAscent] = {}
@@ -69,6 +71,19 @@ class Dreamer:
         watch = watch or Watch()
         self._engine.on_note = watch.on_note
         return _Night(self, picture, watch).run()
+
+    def gradient(self, picture: np.ndarray) -> np.ndarray:
+        """How strongly each pixel of a picture (H x W x 3 uint8 RGB) bears on what grows: H x W float32.
+
+        The magnitude of the objective's gradient, over the channels; the picture is taken at its own size.
+
+        Raises:
+            InputRefused: the picture is too small for a layer.
+        """
+        self.sizes((picture.shape[0], picture.shape[1]))
+        _, gradient = self._engine(self.canvas.blob(picture))
+        found: np.ndarray = gradient[0].norm(dim=0).cpu().numpy()
+        return found
 
     def ascent(self, like: Tensor, strength: float, mask: Tensor | None) -> Ascent:
         """The steps of the octave of that shape; recorded ones are kept for the next picture."""
