@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from trtdream.dream.dreamer import Dreamer
+    from trtdream.dream.looks import See
     from trtdream.dream.watch import Dream
     from trtdream.recipe.dream_schema import Settings
     from trtdream.runtime.model import Model
@@ -30,13 +31,30 @@ class NetAsked:
 
 @dataclass(frozen=True)
 class Files:
-    """The picture, and what is to be written: the dream, the film of its making, a JSON record."""
+    """The picture, and what is to be written: the dream, and what is to be seen of it besides."""
 
     picture: Path
     out: Path | None
-    making: Path | None
-    record: bool
     force: bool
+    record: bool = False
+    making: Path | None = None
+    preview: Path | None = None
+    octaves: Path | None = None
+    explain: Path | None = None
+    classify: bool = False
+
+    @property
+    def more(self) -> str:
+        """The options of what is to be seen besides the dream; "" if there are none."""
+        asked = {
+            "--gif-of-the-making": self.making,
+            "--record": self.record,
+            "--preview": self.preview,
+            "--save-octaves": self.octaves,
+            "--explain": self.explain,
+            "--classify": self.classify,
+        }
+        return ", ".join(option for option, given in asked.items() if given)
 
     def named(self, ending: str = "_dream.png") -> Path:
         return self.out or Path(f"{self.picture.stem}{ending}")
@@ -47,8 +65,12 @@ class Files:
         from trtdream.files import refuse_overwrite
         from trtdream.runtime.image import check_writable
 
-        check_writable(self.named(ending))
-        refuse_overwrite(self.named(ending), self.force)
+        for written in (self.named(ending), self.preview, self.explain):
+            if written:
+                check_writable(written)
+        for kept in (self.named(ending), self.explain, self.octaves):
+            if kept:
+                refuse_overwrite(kept, self.force)
         if self.making:
             check_film(self.making)
             refuse_overwrite(self.making, self.force)
@@ -77,6 +99,7 @@ def dream_and_write(
     dreamer: Dreamer, picture: np.ndarray, files: Files, path: Path, made_by: dict[str, Any], as_json: bool
 ) -> None:
     """Dream, write, and report; exits 1 if the dream ended by itself, 130 if it was interrupted."""
+    from trtdream.dream.looks import Looks
     from trtdream.dream.making import Making
     from trtdream.dream.provenance import metadata, write_record
     from trtdream.dream.watch import Moment, Watch
@@ -85,6 +108,10 @@ def dream_and_write(
     sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
     _announce(dreamer.model, dreamer.settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
     making = Making(picture) if files.making else None
+    looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say)
+    looks.before(picture)
+    if files.explain:
+        _explain(dreamer, picture, files.explain)
     with progress() as bar:
         task = bar.add_task("dreaming", total=len(sizes) * dreamer.settings.iterations)
 
@@ -93,13 +120,37 @@ def dream_and_write(
             if making:
                 making.on_step(moment)
 
-        done = dreamer.dream(picture, Watch(on_step=on_step, on_note=say))
+        done = dreamer.dream(picture, Watch(on_step, looks.on_octave if looks.wanted else None, say))
+    looks.after(done.picture)
     save_image(path, done.picture, metadata(made_by))
     if files.record:
         write_record(path, made_by)
     if making and files.making:
         making.write(files.making, done.picture)
     _report(dreamer.model, dreamer.settings, path, done, as_json)
+
+
+def _see(dreamer: Dreamer) -> See:
+    """What the network sees in a picture, by the fastest runtime that has these very weights."""
+    from trtdream.export.engines import fastest_classifier
+    from trtdream.runtime.classify import classify
+
+    classifier = fastest_classifier(dreamer.model, device=dreamer.computing.device)
+    say(f"seen by {classifier.runner.description}")
+
+    def see(picture: np.ndarray) -> list[str]:
+        (found,) = classify(dreamer.model, [picture], 5, classifier=classifier)
+        return [f"{seen.label} {seen.probability:.1%}" for seen in found]
+
+    return see
+
+
+def _explain(dreamer: Dreamer, picture: np.ndarray, path: Path) -> None:
+    from trtdream.dream.heat import heat
+    from trtdream.runtime.image import save_image
+
+    save_image(path, heat(picture, dreamer.gradient(picture)), {})
+    say(f"{path}: where the picture bears on what grows")
 
 
 def _report(model: Model, settings: Settings, path: Path, done: Dream, as_json: bool) -> None:
@@ -126,13 +177,18 @@ def _resolved(model: Model, settings: Settings) -> list[dict[str, Any]]:
 
 
 def _announce(model: Model, settings: Settings, octaves: int, size: str) -> None:
+    from trtdream.dream.classes import find_class
+
     for layer in _resolved(model, settings):
         index = f"{layer['index']:04d} " if layer["index"] is not None else ""
         value, _, writer = layer["value"].partition("@")
         shown = f"{value} as {writer} leaves it, before what follows in place" if writer else value
         weight = f", weight {layer['weight']:g}" if layer["weight"] != 1 else ""
         say(f"layer {index}{shown} of {model.net.name}{weight}")
-    say(f"{octaves} octaves to {size}")
+    for each in settings.classes:
+        found = find_class(model.labels, each.name)
+        say(f"class {found} {model.label(found)}" + (f", weight {each.weight:g}" if each.weight != 1 else ""))
+    say(f"{octaves} octave{'s' if octaves > 1 else ''} to {size}")
     wanted = len(settings.sizes) or settings.octaves
     if octaves < wanted:
         say(f"{wanted - octaves} of {wanted} octaves would be too small and are left out")

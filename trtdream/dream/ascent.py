@@ -118,19 +118,19 @@ class Ascent:
         return self.climb(score, gradient.roll((-down, -right), dims=(2, 3)))
 
     def climb(self, score: Tensor, gradient: Tensor) -> Tensor:
-        """Change the picture along a gradient."""
+        """Change the picture along a gradient, which is used up: of large pictures there is no memory for copies."""
         uphill, strength = self._normalise(gradient)
+        uphill.nan_to_num_(0.0, 0.0, 0.0)  # a gradient that is no number leaves the picture as it is
         if self._tv:
-            uphill = uphill - self._tv * total_variation_gradient(self.data)
+            uphill.sub_(total_variation_gradient(self.data), alpha=self._tv)
         if self._l2:
-            uphill = uphill - self._l2 * _at_strength_one(self.data)
+            uphill.sub_(_at_strength_one(self.data.clone()), alpha=self._l2)
         move = self._rule(uphill)
         if self.mask is not None:
             move = move * self.mask
-        # The step that would spoil the picture is not taken: the last good one stays
-        move = torch.where(torch.isfinite(strength), move, 0)
         self.data.add_(move, alpha=self.size)
-        torch.maximum(torch.minimum(self.data, self.bounds.high), self.bounds.low, out=self.data)
+        torch.maximum(self.data, self.bounds.low, out=self.data)
+        torch.minimum(self.data, self.bounds.high, out=self.data)
         return torch.stack([score, strength])
 
 

@@ -18,6 +18,8 @@ from trtdream.runtime.preprocess import Preprocess, deprocess, preprocess
 NOTEBOOK_MEAN = np.array([104, 116, 122], np.float32)
 """BGR: what the original notebook subtracts, a little less than GoogLeNet was trained with."""
 
+_BAND = 1024  # rows
+
 
 class Canvas:
     """Pictures as a network sees them, of any size, uncropped; of a mean image, its channels' means.
@@ -54,7 +56,12 @@ class Canvas:
 
     def picture(self, blob: Tensor) -> np.ndarray:
         """The inverse: H x W x 3 uint8 RGB."""
-        array = blob[0].cpu().numpy()  # C x H x W
+        picture = np.empty((*blob.shape[2:], 3), np.uint8)
+        for top in range(0, blob.shape[2], _BAND):  # of a large picture there is no memory for float copies
+            picture[top : top + _BAND] = self._pixels(blob[0, :, top : top + _BAND].cpu().numpy())
+        return picture
+
+    def _pixels(self, array: np.ndarray) -> np.ndarray:
         if self._classic:
             mean = self._spec.mean[:, None, None]
             array = (np.floor(array / np.float32(self.scale) + mean) - mean) * np.float32(self.scale)

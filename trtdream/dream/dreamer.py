@@ -11,13 +11,17 @@ from torch import Tensor
 from trtdream.dream.ascent import Ascent
 from trtdream.dream.canvas import Canvas, feathered_mask, with_colours_of
 from trtdream.dream.computing import Computing
-from trtdream.dream.engine import Engine, WholeEngine
+from trtdream.dream.engine import WholeEngine
+from trtdream.dream.memory import pick_tile
 from trtdream.dream.octaves import Size, fitting, octave_sizes, pyramid, strength_at, zoom
+from trtdream.dream.recorded import RecordedAscent
+from trtdream.dream.tiles import SpareEngine
 from trtdream.dream.watch import Dream, Moment, Octave, Watch
 from trtdream.dream.wishes import guide_blob, objective_of, values_of
 from trtdream.errors import InputRefused
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
+from trtdream.runtime.convolutional import fully_convolutional
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
 
@@ -38,10 +42,14 @@ class Dreamer:
         self.computing = computing or Computing()
         device, dtype = self.computing.device, self.computing.dtype
         self.canvas = Canvas(model.pictures, device, settings.classic)
-        self.module = model.module(values_of(model, settings), device=device).to(dtype)
+        seen = fully_convolutional(model) if settings.classes else model
+        self.module = seen.module(values_of(seen, settings), device=device).to(dtype)
         guide = load_image(settings.guide) if settings.guide else None
-        self.objective = objective_of(model, self.module, settings, guide_blob(self.canvas, guide, dtype))
+        self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
+        self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
+        self._recorded: dict[tuple[Size, float], RecordedAscent] = {}
+        self._pool = torch.cuda.graph_pool_handle() if self.computing.on_gpu else (0, 0)
 
     def sizes(self, size: Size) -> list[Size]:
         """The octaves' sizes for a picture of that size, without those too small for the network.
@@ -60,16 +68,48 @@ class Dreamer:
         Raises:
             InputRefused: the picture is too small for a layer, or no layer answers to it.
         """
-        return _Night(self, picture, watch or Watch()).run()
+        watch = watch or Watch()
+        self._engine.on_note = watch.on_note
+        return _Night(self, picture, watch).run()
 
-    def engine(self) -> Engine:
-        """What gives the gradient of the objective."""
-        return WholeEngine(self.module, self.objective, self.computing.dtype)
+    def gradient(self, picture: np.ndarray) -> np.ndarray:
+        """How strongly each pixel of a picture (H x W x 3 uint8 RGB) bears on what grows: H x W float32.
+
+        The magnitude of the objective's gradient, over the channels; the picture is taken at its own size.
+
+        Raises:
+            InputRefused: the picture is too small for a layer.
+        """
+        self.sizes((picture.shape[0], picture.shape[1]))
+        _, gradient = self._engine(self.canvas.blob(picture))
+        found: np.ndarray = gradient[0].norm(dim=0).cpu().numpy()
+        return found
 
     def ascent(self, like: Tensor, strength: float, mask: Tensor | None) -> Ascent:
-        """The steps of the octave of that shape."""
-        size = self.settings.step * strength * self.canvas.scale
-        return Ascent(self.engine(), like, self.settings, size, self.canvas.bounds(), mask)
+        """The steps of the octave of that shape; recorded ones are kept for the next picture."""
+        size = (like.shape[2], like.shape[3])
+        if (size, strength) in self._recorded:
+            return self._recorded[size, strength]
+        length = self.settings.step * strength * self.canvas.scale
+        rest = like, self.settings, length, self.canvas.bounds(), mask
+        if self.computing.on_gpu and self.computing.fast and not self._engine.tile(size):
+            recorded = RecordedAscent(self._engine.whole, *rest)
+            try:
+                recorded.record(self._pool)
+            except torch.OutOfMemoryError:
+                pass  # the other's engine goes on in tiles
+            else:
+                self._recorded[size, strength] = recorded
+                return recorded
+        return Ascent(self._engine, *rest)
+
+    def _tile(self, size: Size) -> int:
+        """The tile that the caller asked for, for an octave of that size; 0: the whole."""
+        computing = self.computing
+        if computing.memory and not computing.tile:
+            graph, itemsize = self.module.graph, computing.dtype.itemsize
+            return pick_tile(graph, self.objective, size, computing.memory, itemsize)
+        return computing.tile if computing.tile < max(size) else 0
 
     def mask(self, size: Size) -> np.ndarray | None:
         """How far each pixel of a picture of that size may change, H x W of 0..1; None: as far as it likes."""
@@ -122,7 +162,8 @@ class _Night:
             return f"the gradient is no number at the octave of {size[1]} x {size[0]}; this is the picture before"
         self.answered = self.answered or bool((scores[:, 1] > 0).any())
         self.octaves.append(Octave(size, float(scores[0, 0]), float(scores[-1, 0])))
-        self.watch.on_octave(self.octaves[-1], self._picture(self.data))
+        if self.watch.on_octave is not None:
+            self.watch.on_octave(self.octaves[-1], self._picture(self.data))
         return ""
 
     def _finished(self) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a gradient is divided by, so that a step has a size that does not depend on the layer.
 
-Each normaliser takes a gradient 1 x C x H x W and gives it scaled, with its strength before: 0 where the layer
-does not answer to the picture, and then the scaled gradient is 0 as well.
+Each normaliser takes a gradient 1 x C x H x W, which it may change in place, and gives it scaled, with its strength
+before: 0 where the layer does not answer to the picture, and then the scaled gradient is 0 as well.
 """
 
 from __future__ import annotations
@@ -34,17 +34,15 @@ def normaliser(name: str) -> Callable[[Normaliser], Normaliser]:
 @normaliser("mean")
 def by_mean(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """By the mean magnitude (the notebook's rule)."""
-    strength = gradient.abs().mean()
-    return gradient / strength.clamp(min=_TINY), strength
+    strength = torch.linalg.vector_norm(gradient, 1) / gradient.numel()
+    return gradient.div_(strength.clamp(min=_TINY)), strength
 
 
 @normaliser("rms")
 def by_rms(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """By the root of the mean square."""
-    # Divided by the maximum first: squares of a small gradient would vanish
-    most = gradient.abs().amax().clamp(min=_TINY)
-    strength = most * (gradient / most).square().mean().sqrt()
-    return gradient / strength.clamp(min=_TINY), strength
+    strength = torch.linalg.vector_norm(gradient) / gradient.numel() ** 0.5
+    return gradient.div_(strength.clamp(min=_TINY)), strength
 
 
 @normaliser("laplacian")
@@ -54,9 +52,8 @@ def by_laplacian(gradient: Tensor) -> tuple[Tensor, Tensor]:
     The pyramid is Burt and Adelson's (1983), with their 5-tap binomial filter; LEVELS levels, fewer for a small
     picture.
     """
-    _, strength = by_rms(gradient)
+    rest, strength = by_rms(gradient)
     levels = []
-    rest = gradient
     for _ in range(LEVELS - 1):
         if min(rest.shape[2:]) < 8:
             break

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import lcm
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from trtdream.dream.engine import WholeEngine
 from trtdream.dream.objectives import Objective, Part
-from trtdream.errors import UsageError
+from trtdream.errors import TrtdreamError, UsageError
 from trtdream.net.graph import Graph
 from trtdream.net.receptive import Field, receptive_fields
 from trtdream.net.shapes import infer_shapes
@@ -148,46 +149,65 @@ class TiledEngine:
 
 
 class SpareEngine:
-    """Takes the picture whole, or in tiles of a given size; where memory ends, in smaller tiles from then on.
+    """Takes a picture whole, or in tiles of a wanted size; where memory ends, in smaller tiles from then on.
+
+    Attributes:
+        on_note: told once that memory has ended, and what is done.
 
     Args:
-        tile: to begin with; 0 for the whole picture.
-        on_note: told once that memory has ended, and what is done.
+        wanted: the tile's side for a picture of a size (height, width); 0 for the whole picture.
     """
 
     LEAST = 64
 
-    def __init__(self, whole: WholeEngine, tile: int, on_note: Callable[[str], None]) -> None:
-        self.whole, self.tile, self.on_note = whole, tile, on_note
-        self._tiling = Tiling.of(whole.module.graph, whole.objective) if tile else None
+    def __init__(self, whole: WholeEngine, wanted: Callable[[tuple[int, int]], int]) -> None:
+        self.whole, self._wanted = whole, wanted
+        self.on_note: Callable[[str], None] = lambda _: None
+        self._limit = 0
         self._said = False
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
+        size = (data.shape[2], data.shape[3])
         while True:
             try:
-                return self._engine()(data)
+                return self._engine(size)(data)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
             # Outside of the except: the error holds on to what the failed step had
-            self._shrink(max(data.shape[2:]))
+            self._shrink(size)
 
-    def _engine(self) -> WholeEngine | TiledEngine:
-        if not self.tile or self._tiling is None:
+    def tile(self, size: tuple[int, int]) -> int:
+        """The tile's side for a picture of that size; 0 for the whole picture."""
+        wanted = self._wanted(size)
+        if self._limit and self._limit < max(size):
+            return min(wanted or self._limit, self._limit)
+        return wanted
+
+    def _engine(self, size: tuple[int, int]) -> WholeEngine | TiledEngine:
+        tile = self.tile(size)
+        if not tile:
             return self.whole
-        return TiledEngine(self.whole.module, self.whole.objective, self._tiling, self.tile, self.whole.dtype)
+        return TiledEngine(self.whole.module, self.whole.objective, self._tiling, tile, self.whole.dtype)
 
-    def _shrink(self, side: int) -> None:
-        if self._tiling is None:
-            self._tiling = Tiling.of(self.whole.module.graph, self.whole.objective)
-        smaller = max(min(self.tile or side, side) // 2, self.LEAST)
-        if smaller == self.tile:
-            raise MemoryError(f"out of memory even with tiles of {self.tile} pixels")
-        self.tile = smaller
+    @cached_property
+    def _tiling(self) -> Tiling:
+        return Tiling.of(self.whole.module.graph, self.whole.objective)
+
+    def _shrink(self, size: tuple[int, int]) -> None:
+        tile = self.tile(size)
+        smaller = max((tile or max(size)) // 2, self.LEAST)
+        if tile and smaller >= tile:
+            raise TrtdreamError(f"out of memory even in tiles of {tile} pixels: try a smaller picture")
+        try:
+            self._tiling  # noqa: B018
+        except UsageError as error:
+            raise TrtdreamError(f"out of memory, and this dream {error}: try a smaller picture") from error
+        self._limit = smaller
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if not self._said:
-            self.on_note(f"out of memory: going on in tiles of {self.tile} pixels, smaller ones if need be")
+            self.on_note(f"out of memory: going on in tiles of {smaller} pixels, smaller ones if need be")
             self._said = True
 
 

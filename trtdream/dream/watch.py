@@ -44,7 +44,7 @@ class Watch:
     """
 
     on_step: Callable[[Moment], None] = lambda _: None
-    on_octave: Callable[[Octave, np.ndarray], None] = lambda _octave, _picture: None
+    on_octave: Callable[[Octave, np.ndarray], None] | None = None
     on_note: Callable[[str], None] = lambda _: None
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from trtdream.dream.canvas import Canvas
-from trtdream.dream.objectives import Objective, make
+from trtdream.dream.classes import find_class, scores_value
+from trtdream.dream.objectives import Objective, make, mean
 from trtdream.net.torch_module import TorchNet
 from trtdream.recipe.dream_schema import Layer, Settings
 from trtdream.runtime.model import Model
@@ -32,17 +33,19 @@ def values_of(model: Model, settings: Settings) -> list[str]:
     Raises:
         UsageError: no such layer.
     """
-    return [value for _, value in resolved(model, settings)]
+    scores = [scores_value(model)] if settings.classes else []
+    return [value for _, value in resolved(model, settings)] + scores
 
 
 def objective_of(model: Model, module: TorchNet, settings: Settings, guide: Tensor | None = None) -> Objective:
     """What the settings want to grow.
 
     Args:
+        model: fully convolutional where classes shall grow: a class's score is the mean over its places.
         guide: the guide picture as a blob, 1 x C x H x W, of the module's type.
 
     Raises:
-        UsageError: no such layer, objective or channel, or keys that are lacking.
+        UsageError: no such layer, class, objective or channel, or keys that are lacking.
         InputRefused: the guide is too small for a layer, or the layer does not answer to it.
     """
     wanted = resolved(model, settings)
@@ -56,7 +59,11 @@ def objective_of(model: Model, module: TorchNet, settings: Settings, guide: Tens
         keys = {"channels": layer.channels, "at": layer.at, "direction": layer.direction}
         return layer.weight * make(name, value, {**keys, "features": features.get(value)})
 
-    return reduce(add, (term(layer, value) for layer, value in wanted))
+    terms = [term(layer, value) for layer, value in wanted]
+    terms += [
+        each.weight * mean(scores_value(model), [find_class(model.labels, each.name)]) for each in settings.classes
+    ]
+    return reduce(add, terms)
 
 
 def guide_blob(canvas: Canvas, picture: np.ndarray | None, dtype: torch.dtype) -> Tensor | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from trtdream.errors import UsageError
+import numpy as np
+
+from trtdream.errors import InputRefused, UsageError
+from trtdream.files import read_file
 from trtdream.recipe.dream_schema import Settings
 from trtdream.recipe.load import Draft, find_path, override, read_yaml, validated
 from trtdream.recipe.shipped import find_shipped, shipped_dreams
@@ -44,3 +48,20 @@ def find_dream(named: str) -> Path:
         UsageError: neither; the nearest names are offered.
     """
     return find_shipped(named, shipped_dreams(), "dream recipe")
+
+
+def read_direction(path: Path) -> list[float]:
+    """The numbers of an .npy file, one for each channel.
+
+    Raises:
+        UsageError: no such file.
+        InputRefused: it holds something else.
+    """
+    content = read_file(path)
+    try:
+        numbers = np.load(BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputRefused(f"{path}: is no readable .npy file ({error})") from error
+    if numbers.ndim != 1 or numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all() or not numbers.any():
+        raise InputRefused(f"{path}: holds {numbers.dtype} of shape {numbers.shape}; a vector of numbers is wanted")
+    return [float(number) for number in numbers]
