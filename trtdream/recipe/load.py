@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from trtdream.errors import UsageError
 from trtdream.files import read_file
-from trtdream.recipe.schema import Recipe
+from trtdream.recipe.schema import Recipe, Section
+
+S = TypeVar("S", bound=Section)
 
 Place = tuple[str | int, ...]
 """Where in a recipe: ("data", "test", 0, "batch")."""
@@ -46,25 +48,31 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), root: Path | None = N
         InputRefused: a solver or net file that cannot be read.
     """
     draft = read_draft(path, root)
-    for override in overrides:
-        _override(draft, override)
+    for given in overrides:
+        override(draft, given)
     return check(draft, root)
 
 
 def read_draft(path: Path, root: Path | None = None) -> Draft:
     """The file's values, unchecked."""
-    text = _text(path)
     if path.suffix == ".prototxt":
         from trtdream.recipe.solver_file import draft_from_solver
 
+        _text(path)
         return draft_from_solver(path, root)
+    return read_yaml(path, Recipe)
+
+
+def read_yaml(path: Path, schema: type[Section]) -> Draft:
+    """The values of a YAML file that shall become a `schema`, unchecked."""
+    text = _text(path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict) or node is None:
-        raise UsageError(f"{path}: is no recipe: its sections are {', '.join(Recipe.model_fields)}")
+        raise UsageError(f"{path}: is no recipe: its sections are {', '.join(schema.model_fields)}")
     draft = Draft(str(path), path.parent, values)
     _note_lines(node, (), draft.places)
     return draft
@@ -72,13 +80,19 @@ def read_draft(path: Path, root: Path | None = None) -> Draft:
 
 def check(draft: Draft, root: Path | None = None) -> Recipe:
     """The typed recipe of a draft. Raises UsageError with every fault there is."""
-    try:
-        recipe = Recipe.model_validate(draft.values)
-    except ValidationError as error:
-        faults = sorted({f"{_where(draft, place)}{what}" for place, what in _faults(error)})
+    recipe, faults = validated(draft, Recipe)
+    if recipe is None:
         count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
-        raise UsageError("\n  ".join([f"{draft.origin}: {count} in this recipe", *faults])) from error
+        raise UsageError("\n  ".join([f"{draft.origin}: {count} in this recipe", *faults]))
     return _with_found_paths(recipe, draft.folder, root)
+
+
+def validated(draft: Draft, schema: type[S]) -> tuple[S | None, list[str]]:
+    """The draft as a `schema`, or None and every fault there is, each with its place."""
+    try:
+        return schema.model_validate(draft.values), []
+    except ValidationError as error:
+        return None, sorted({f"{_where(draft, place)}{what}" for place, what in _faults(error, schema)})
 
 
 def find_path(path: Path, folder: Path, root: Path | None) -> Path:
@@ -103,19 +117,20 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: is no text file, so no recipe") from error
 
 
-def _override(draft: Draft, override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(draft: Draft, given: str) -> None:
+    """Set what `key=value` says. Raises UsageError if it says nothing, or if there is no such place."""
+    key, equals, text = given.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"{override!r}: an override is key=value, as in solver.base_lr=0.001")
+        raise UsageError(f"{given!r}: an override is key=value, as in solver.base_lr=0.001")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"{override!r}: {text!r} is no YAML value") from error
+        raise UsageError(f"{given!r}: {text!r} is no YAML value") from error
     place = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
     try:
-        draft.set(place, value, f"command line, {override!r}")
+        draft.set(place, value, f"command line, {given!r}")
     except (TypeError, IndexError, KeyError) as error:
-        raise UsageError(f"{override!r}: {draft.origin} has no such place") from error
+        raise UsageError(f"{given!r}: {draft.origin} has no such place") from error
 
 
 def _set(values: Any, place: Place, value: Any) -> None:
@@ -140,12 +155,12 @@ def _note_lines(node: yaml.Node, place: Place, places: dict[Place, str]) -> None
             _note_lines(value, (*place, index), places)
 
 
-def _faults(error: ValidationError) -> list[tuple[Place, str]]:
+def _faults(error: ValidationError, schema: type[Section]) -> list[tuple[Place, str]]:
     found: list[tuple[Place, str]] = []
     for entry in error.errors():
         place, kind = entry["loc"], entry["type"]
         if kind == "extra_forbidden":
-            found.append((place, f"unknown key{_nearest(place)}"))
+            found.append((place, f"unknown key{_nearest(place, schema)}"))
         elif kind == "value_error":
             for fault in str(entry["ctx"]["error"]).split("; "):
                 key, _, rest = fault.partition(": ")
@@ -158,9 +173,9 @@ def _faults(error: ValidationError) -> list[tuple[Place, str]]:
     return found
 
 
-def _nearest(place: Place) -> str:
+def _nearest(place: Place, schema: type[Section]) -> str:
     """The keys that the section has, those most like the unknown one first."""
-    section: Any = Recipe
+    section: Any = schema
     for part in place[:-1]:
         if isinstance(part, str):
             section = _section_of(section.model_fields[part].annotation)

@@ -14,7 +14,7 @@ Whole = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     def faults(self) -> Sequence[str]:
@@ -28,7 +28,7 @@ class _Section(BaseModel):
         return self
 
 
-class NetChoice(_Section):
+class NetChoice(Section):
     """Which network: one of the zoo, or a train_val prototxt."""
 
     name: str | None = None
@@ -48,7 +48,7 @@ class NetChoice(_Section):
         return ()
 
 
-class Pictures(_Section):
+class Pictures(Section):
     """Where samples come from and what becomes of them; see `trtdream.data.transform.Transform`."""
 
     source: Path
@@ -99,7 +99,7 @@ class TestPictures(Pictures):
     stages: tuple[str, ...] = ()
 
 
-class DataChoice(_Section):
+class DataChoice(Section):
     """The samples to train on, and the sets to test on."""
 
     train: Pictures
@@ -108,7 +108,7 @@ class DataChoice(_Section):
     cache: Literal["none", "gpu"] = "none"
 
 
-class Solver(_Section):
+class Solver(Section):
     """Caffe's SolverParameter: names, meanings and defaults are Caffe's.
 
     label_smoothing and warmup are not Caffe's, and off by default.
@@ -154,7 +154,7 @@ class Solver(_Section):
         return found
 
 
-class Speed(_Section):
+class Speed(Section):
     """How the same training is computed; `auto` picks what is right for the device. No key changes what is computed.
 
     What `auto` picks is in `trtdream.train.compute`, with what was measured; `benchmarks/train.py` measures each alone.
@@ -171,7 +171,7 @@ class Speed(_Section):
     triton_max_pool: Switch = "auto"  # not measured yet, so `auto` is off
 
 
-class Run(_Section):
+class Run(Section):
     """Where a run lies and how it is kept."""
 
     folder: Path
@@ -183,7 +183,7 @@ class Run(_Section):
     keep: Positive = 3
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """All of a training run."""
 
     net: NetChoice
