@@ -13,7 +13,6 @@ of sleeping, waits for the packed set in the page cache.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import tempfile
@@ -24,15 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from trtdream.bench.feeding import draw_files, forget
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.timing import measure
 from trtdream.caffe.mean import write_mean
 from trtdream.data.feed import Feed
-from trtdream.data.lists import write_list
 from trtdream.data.loader import Loader
 from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import Source, open_source
-from trtdream.data.synth import MOST_CLASSES, draw
 from trtdream.data.transform import Transform
 from trtdream.files import write_file
 
@@ -93,24 +91,9 @@ def benchmark(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def draw_files(folder: Path, count: int) -> Source:
-    from PIL import Image
-
-    lines = []
-    for number in range(count):
-        # drawing costs more than decoding: a hundred pictures, each many times over as files of their own
-        label = number % MOST_CLASSES
-        buffer = io.BytesIO()
-        Image.fromarray(draw(label, number % 100 // MOST_CLASSES, SIZE)).save(buffer, "JPEG", quality=90)
-        (folder / f"{number:05d}.jpg").write_bytes(buffer.getvalue())
-        lines.append((f"{number:05d}.jpg", label))
-    write_list(folder / "list.txt", lines)
-    return open_source(folder / "list.txt")
-
-
 def row(name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: bool = False) -> dict[str, Any]:
     if cold:
-        forget(source.origin)
+        forget(source)
         source = open_source(source.origin)
     with Loader(source, transform, feed) as loader:
         timing = measure(lambda: next(loader), runs, 1 if cold else 5, finish=synchronise(feed.device))
@@ -138,14 +121,6 @@ def synchronise(device: str) -> Any:
     import torch
 
     return torch.cuda.synchronize if device.startswith("cuda") else int
-
-
-def forget(folder: Path) -> None:
-    """Ask the kernel to drop a folder's files from the page cache; pages that are mapped stay."""
-    for path in folder.iterdir():
-        with path.open("rb") as stream:
-            os.fdatasync(stream.fileno())
-            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 if __name__ == "__main__":

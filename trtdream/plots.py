@@ -12,6 +12,7 @@ from trtdream.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Line = tuple[Sequence[float], Sequence[float]]
@@ -88,6 +89,7 @@ def bars(
     axes.set_axisbelow(True)
     if logarithmic:
         axes.set_xscale("log")
+        _plain_ticks(axes.xaxis)
         positive = [value for value in left if value > 0]
         axes.set_xlim(min(positive) / 2, max(positive) * 3)
         for place, value in zip(places, left, strict=True):
@@ -102,12 +104,15 @@ def scatter(groups: Mapping[str, Sequence[Dot]], lines: Mapping[str, Line], x_la
     figure, axes = _figure(9, 5.5)
     for index, (name, dots) in enumerate(groups.items()):
         axes.scatter([dot.x for dot in dots], [dot.y for dot in dots], s=18, color=f"C{index}", label=name, zorder=3)
-        for dot in (dot for dot in dots if dot.label):
-            axes.annotate(dot.label, (dot.x, dot.y), (5, 3), textcoords="offset points", fontsize=7)
     for index, (name, (x, y)) in enumerate(lines.items()):
         axes.plot(x, y, label=name, color="black", linewidth=1.2, linestyle=_STYLES[index % len(_STYLES)])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    labelled = sorted((dot for dots in groups.values() for dot in dots if dot.label), key=lambda dot: dot.y)
+    for index, dot in enumerate(labelled):  # alternately above and below, for they lie close together
+        place = (6, 5) if index % 2 else (6, -10)
+        axes.annotate(dot.label, (dot.x, dot.y), place, textcoords="offset points", fontsize=7)
+    axes.set(xscale="log", yscale="log")
+    _plain_ticks(axes.xaxis)
+    _plain_ticks(axes.yaxis)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3)
@@ -141,6 +146,15 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.add_subplot()
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """On a logarithmic axis: at 1, 2 and 5 of each decade, as plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def _svg(figure: Figure) -> bytes:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.bench.slow import slow_net
-from trtdream.bench.subject import Setting, Subject, halving, net_for
-from trtdream.errors import UsageError
+from trtdream.bench import subject
+from trtdream.bench.subject import Setting, Subject, halving, memory_needed, net_for
+from trtdream.errors import TrtdreamError, UsageError
 from trtdream.net.kind import Phase
 
 
@@ -57,6 +58,30 @@ def test_the_cpu_that_runs_out_of_memory_is_understood() -> None:
         return torch.empty(2**50 if batch > 1 else 1, dtype=torch.uint8).numel()
 
     assert halving(2, work) == 1
+
+
+def test_what_the_system_would_end_us_for_is_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CaffeNet's weights and their gradients alone are 488 MB; each picture adds its blobs."""
+    layers = Subject(net_for("caffenet", Phase.TRAIN), Setting(batch=2)).layers
+    needed = memory_needed(layers, 4)
+    assert needed > 2 * 4 * 60_965_224 + 2 * 4 * (96 * 55 * 55 + 256 * 27 * 27)
+    monkeypatch.setattr(subject, "available_memory", lambda: needed)
+    tried = []
+
+    def work(batch: int) -> int:
+        tried.append(batch)
+        return Subject(net_for("caffenet", Phase.TRAIN), Setting(batch=batch)).batch
+
+    assert halving(8, work) == 2
+    assert tried == [8, 4, 2]
+
+
+def test_not_even_one_fits() -> None:
+    def work(batch: int) -> int:
+        raise MemoryError(f"{batch} pictures")
+
+    with pytest.raises(TrtdreamError, match="batch of 1"):
+        halving(2, work)
 
 
 def test_other_errors_are_not_swallowed() -> None:

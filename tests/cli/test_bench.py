@@ -9,10 +9,15 @@ import jsonschema
 import pytest
 
 from tests.bench.slow import LIMITS
+from tests.bench.test_serving import write
 from tests.cli.command import refused, run
 from trtdream.bench import headline as headline_module
 from trtdream.bench import limits as limits_module
+from trtdream.bench import tensorrt_profile
+from trtdream.bench.feeding import draw_files
 from trtdream.bench.timing import Repeats
+from trtdream.data.synth import synthesise
+from trtdream.runtime.cuda import Cuda
 
 MINI = """
 name: "mini"
@@ -64,7 +69,70 @@ def test_batch_and_precision(mini: Path, tmp_path: Path) -> None:
     ran = run("bench", "net", mini, *arguments, "--json", tmp_path / "a.json")
     assert ran.code == 0, ran.err
     settings = valid(tmp_path / "a.json")["settings"]
-    assert settings == {"network": "mini", "phase": "TEST", "batch": 3, "precision": "bfloat16", "device": "cpu"}
+    asked = {"network": "mini", "phase": "TEST", "batch": 3, "precision": "bfloat16"}
+    assert settings == {**asked, "backend": "torch", "device": "cpu"}
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_onnxruntime(mini: Path, tmp_path: Path, precision: str) -> None:
+    """Its own profile by our names: the ReLU was fused into the convolution, and the row says so."""
+    arguments = ("--backend", "onnxruntime", "--precision", precision, "--iterations", 3)
+    ran = run("bench", "net", mini, *arguments, "--json", tmp_path / "a.json", "--report", tmp_path / "a.html")
+    assert ran.code == 0, ran.err
+    found = valid(tmp_path / "a.json")
+    assert found["settings"]["backend"] == "onnxruntime"
+    names = [row["name"] for row in found["rows"]]
+    assert [name for name in names if name[0] != "(" and name != "data"] == ["conv + relu", "ip", "prob"]
+    (fused,) = (row for row in found["rows"] if row["name"] == "conv + relu")
+    assert fused["holds"] == ["conv", "relu"]
+    assert "conv + relu" in ran.out
+    assert "<img" in (tmp_path / "a.html").read_text()
+
+
+def test_only_some_layers(mini: Path) -> None:
+    ran = run("bench", "net", mini, "--iterations", 2, "--layer", "ip")
+    assert ran.code == 0, ran.err
+    assert [line.split()[0] for line in ran.out.splitlines()[2:4]] == ["ip", "forward"]
+
+
+def test_a_report_of_a_net(mini: Path, tmp_path: Path) -> None:
+    """Bars, the roofline, throughput over the batches 1 and 2; one page that asks for nothing else."""
+    ran = run("bench", "net", mini, "--iterations", 2, "--report", tmp_path / "a.html")
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("data:image/svg+xml") == 3
+    assert "forward, batch 2" in page
+
+
+def test_data(tmp_path: Path) -> None:
+    draw_files(tmp_path, 4, size=32)
+    arguments = ("--size", 32, "--crop", 24, "--batch", 4, "--threads", 1, "--runs", 2, "--device", "cpu")
+    ran = run("bench", "data", tmp_path / "list.txt", *arguments, "--json", tmp_path / "a.json")
+    assert ran.code == 0, ran.err
+    rows = valid(tmp_path / "a.json")["rows"]
+    assert [row["part"] for row in rows] == ["page cache", "from disk", "on the device"]
+    assert "not measured" in ran.out
+
+
+def test_train(tmp_path: Path) -> None:
+    synthesise(tmp_path / "shapes", 10, 20, 10, 64)
+    overrides = ("data.train.batch=2", f"data.train.source={tmp_path}/shapes/train.txt", "data.test=[]")
+    quiet = ("solver.test_interval=0", "solver.display=1", f"run.folder={tmp_path}/run")
+    ran = run("bench", "train", "quickstart", *overrides, *quiet, "--iterations", 5, "--json", tmp_path / "a.json")
+    assert ran.code == 0, ran.err
+    rows = valid(tmp_path / "a.json")["rows"]
+    assert [row["part"] for row in rows] == ["wait for data", "forward", "backward", "update", "logging", "whole"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_engine(tmp_path: Path) -> None:
+    write(tmp_path / "a.onnx", ("N", 3, 4, 4))
+    arguments = ("--threads", 2, "--seconds", 0.1, "--device", "cpu", "--batch", 2)
+    ran = run("bench", "engine", tmp_path / "a.onnx", *arguments, "--json", tmp_path / "a.json")
+    assert ran.code == 0, ran.err
+    found = valid(tmp_path / "a.json")
+    assert found["settings"]["batch"] == 2
+    assert {row["part"] for row in found["rows"]} >= {"first answer", "with copies", "without copies"}
 
 
 def test_compare(mini: Path, tmp_path: Path) -> None:
@@ -87,7 +155,7 @@ def test_results_of_another_version_are_refused(mini: Path, tmp_path: Path) -> N
     assert run("bench", "net", mini, "--iterations", 2, "--json", path).code == 0
     found = json.loads(path.read_text())
     for content, word in (
-        ({**found, "schema": 2}, "schema 2"),
+        ({**found, "schema": 1}, "schema 1"),
         ({**found, "rows": []}, "no rows"),
         ({**found, "rows": [{"name": "a"}]}, "rows[0]"),
         ({}, "no result"),
@@ -109,6 +177,15 @@ def test_results_of_another_version_are_refused(mini: Path, tmp_path: Path) -> N
         (("net", "caffenet", "--device", "tpu"), 2, "--device tpu"),
         (("net", "caffenet", "--phase", "both"), 2, "--phase both"),
         (("dream", "--size", "540"), 2, "--size 540"),
+        (("net", "caffenet", "--backend", "caffe"), 2, "onnxruntime"),
+        (("net", "caffenet", "--backend", "onnxruntime", "--phase", "train"), 2, "no backward"),
+        (("net", "caffenet", "--backend", "onnxruntime", "--precision", "half"), 2, "float16"),
+        (("net", "caffenet", "--backend", "onnxruntime", "--input", "data=1x3x99x99"), 2, "--input"),
+        (("net", "caffenet", "--layer", "conv6"), 2, "conv5"),
+        (("data", "nowhere"), 2, "nowhere"),
+        (("train", "nothing.yaml"), 2, "nothing.yaml"),
+        (("engine", "nothing.engine"), 2, "no such file"),
+        (("net", "caffenet", "--report", "tests"), 2, "--force"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], code: int, word: str) -> None:
@@ -141,12 +218,29 @@ def test_headline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(headline_module, "_REPEATS", Repeats(runs=1, warm_up=1, seconds=0))
     monkeypatch.setattr(headline_module, "_LONGEST_RUN_MS", 0.0)
     monkeypatch.setattr(headline_module, "DREAM_SIZE", (64, 96))
+    monkeypatch.setattr(headline_module, "PICTURES", 8)
     ran = run("bench", "--device", "cpu", "--json", tmp_path / "a.json")
     assert ran.code == 0, ran.err
     rows = valid(tmp_path / "a.json")["rows"]
     measured = [(row["name"], row["part"]) for row in rows if "absent" not in row]
-    both = [(name, part) for name in ("caffenet", "googlenet") for part in ("forward", "backward")]
-    assert measured == [*both, ("googlenet", "inference, torch"), ("dream", "step")]
-    assert all(row["absent"] for row in rows if "absent" in row)
+    parts = ("forward", "backward", "forward + backward")
+    assert measured == [
+        *((name, part) for name in ("caffenet", "googlenet") for part in parts),
+        ("data", "from JPEGs"),
+        ("data", "from a packed set"),
+        ("caffenet", "step"),
+        ("googlenet", "inference, torch, fp32"),
+        ("googlenet", "inference, ONNX Runtime, fp32"),
+        ("googlenet", "inference, ONNX Runtime, int8"),
+        ("dream", "step"),
+    ]
+    absent = {row["part"]: row["absent"] for row in rows if "absent" in row}
+    assert "inference, TensorRT, fp16" in absent
+    assert all(absent.values())
     assert "not comparable" in ran.out
     assert "K40" in ran.out
+
+
+def test_no_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_profile, "ask_cuda", lambda: Cuda(None, None, (), "no NVIDIA driver"))
+    refused(run("bench", "net", "caffenet", "--backend", "tensorrt"), 1, "NVIDIA GPU")

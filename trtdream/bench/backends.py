@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trtdream.bench.clock import clock_for
 from trtdream.bench.graphs import graph_of, input_shape, noise, number_bytes, random_model
 from trtdream.bench.limits import Limits, bound_of_all
-from trtdream.bench.results import Row, per_image
+from trtdream.bench.results import UNMEASURED, Row, per_image, reason
 from trtdream.bench.timing import Repeats, Timing, repeat
 from trtdream.bench.work import forward_work
 from trtdream.errors import TrtdreamError
@@ -51,8 +51,8 @@ def inference_rows(
         try:
             with TemporaryDirectory() as folder, _open(model, backend, precision, batch, device, Path(folder)) as run:
                 timing = _time(run, data, device, repeats)
-        except TrtdreamError as error:
-            yield Row(name, part, None, str(error))
+        except UNMEASURED as error:
+            yield Row(name, part, None, reason(error))
             continue
         about: dict[str, Any] = {"precision": str(precision), "backend": backend}
         yield Row(
@@ -113,7 +113,11 @@ def _time(run: Runner, data: Any, device: str, repeats: Repeats) -> Timing:
 
 
 def _bound(model: Model, batch: int, precision: Precision, timing: Timing, limits: Limits) -> dict[str, Any]:
+    """Nothing for a precision whose ceiling was not measured."""
+    name = _LIMITS_PRECISION.get(precision)
+    if name is None:
+        return {}
     layers = infer_shapes(model.graph, {model.graph.inputs[0]: input_shape(model, batch)})
     works = [forward_work(shapes, number_bytes(precision)) for shapes in layers if not shapes.step.layer.kind.is_input]
-    found = bound_of_all(timing.median_ms, works, _LIMITS_PRECISION.get(precision, str(precision)), limits)
+    found = bound_of_all(timing.median_ms, works, name, limits)
     return {"limit": found.limit, "of_limit": round(found.share, 4)}

@@ -11,7 +11,7 @@ from trtdream.page import Picture
 from trtdream.plots import Dot, bars, curves, scatter
 
 Document = Mapping[str, Any]
-_LABELLED = 6  # the slowest layers, by name in the scatter
+_LABELLED = 4  # the slowest layers, by name in the scatter
 _HERE = "this machine"
 
 

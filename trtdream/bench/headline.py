@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,7 @@ from trtdream.bench.history import comparable, figures
 from trtdream.bench.layers import time_whole
 from trtdream.bench.limits import Limits, bound_of_all
 from trtdream.bench.nettime import PARTS, launch_bound
-from trtdream.bench.results import Row, per_image
+from trtdream.bench.results import UNMEASURED, Row, per_image, reason
 from trtdream.bench.subject import Setting, Subject, halving, net_for
 from trtdream.bench.timing import Repeats
 from trtdream.bench.training import time_recipe
@@ -25,8 +26,12 @@ from trtdream.data.feed import Feed
 from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import open_source
 from trtdream.data.transform import Transform
+<<<<<<< HEAD
 from trtdream.dream.computing import Computing
 from trtdream.errors import TrtdreamError
+=======
+from trtdream.dream.dream import Settings
+>>>>>>> bench
 from trtdream.net.kind import Phase
 from trtdream.recipe.dream_schema import Settings
 from trtdream.recipe.load import load_recipe
@@ -36,7 +41,7 @@ from trtdream.runtime.open_model import bundled
 BATCHES = {"caffenet": 256, "googlenet": 128}  # those of the published figures
 DREAM_SIZE = (360, 540)
 PICTURES = 128  # drawn to feed from
-_REPEATS = Repeats(runs=15, warm_up=2, seconds=5)
+_REPEATS = Repeats(runs=15, warm_up=2, seconds=4)
 _LONGEST_RUN_MS = 1000.0
 _MEAN = (104.0, 117.0, 123.0)
 
@@ -60,7 +65,8 @@ def headline(setting: Setting, limits: Limits, on_part: Callable[[str], None] = 
     batches = {name: suitable_batch(name, setting) for name in BATCHES}
     for name, batch in batches.items():
         on_part(f"{name}, forward and backward")
-        yield from _training_rows(name, replace(setting, phase=Phase.TRAIN, batch=batch), limits)
+        training = replace(setting, phase=Phase.TRAIN, batch=batch)
+        yield from _guarded(name, "forward", partial(_training_rows, name, training, limits))
     with TemporaryDirectory() as folder:
         on_part("the data pipeline")
         yield from _guarded("data", "pictures", lambda: _data_rows(Path(folder), setting.device))
@@ -99,11 +105,11 @@ def suitable_batch(name: str, setting: Setting) -> int:
 
 
 def _guarded(name: str, part: str, rows: Callable[[], list[Row]]) -> list[Row]:
-    """The rows, or one that says why there are none."""
+    """The rows, or one that says why there are none: nothing that fails keeps the others from being shown."""
     try:
         return rows()
-    except TrtdreamError as error:
-        return [Row(name, part, None, str(error))]
+    except UNMEASURED as error:
+        return [Row(name, part, None, reason(error))]
 
 
 def _training_rows(name: str, setting: Setting, limits: Limits) -> list[Row]:

@@ -24,7 +24,7 @@ class Figure:
 _IMAGENET = "BVLC/caffe: examples/imagenet/readme.md"
 _GOOGLENET = "BVLC/caffe: models/bvlc_googlenet/readme.md"
 _CONVNETS = "soumith/convnet-benchmarks: README.md"
-_P40 = "Dell: Deep Learning Inference on P40 GPUs (white paper)"
+_P40 = "Dell's white paper on the P40 and TensorRT"
 _PASCAL = "lbin/gie_int8_sample: README.md"
 FIGURES = (
     Figure("caffenet", "step", 256, 26.5e3 / 20 / 256, "K40, 2014", _IMAGENET),

@@ -1,4 +1,4 @@
-"""The most memory that was in use: torch's on a GPU, the process's on the CPU."""
+"""Memory: the most that was in use, torch's on a GPU and the process's on the CPU; and what there is for the CPU."""
 
 from __future__ import annotations
 
@@ -31,3 +31,26 @@ def peak_memory(device: str) -> int | None:
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None
+
+
+def available_memory() -> int | None:
+    """Bytes this process can still take for the CPU, its control group's limit counted; None if not known."""
+    found = [value for value in (_of_the_machine(), _of_the_control_group()) if value is not None]
+    return min(found, default=None)
+
+
+def _of_the_machine() -> int | None:
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def _of_the_control_group() -> int | None:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        most, used = ((folder / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return None
+    return int(most) - int(used) if most.isdecimal() else None

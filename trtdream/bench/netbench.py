@@ -23,7 +23,11 @@ from trtdream.net.kind import Phase
 from trtdream.net.net import Net
 
 TORCH, ONNX_RUNTIME, TENSORRT = "torch", "onnxruntime", "tensorrt"
-BACKENDS = (TORCH, ONNX_RUNTIME, TENSORRT)
+BACKENDS = {  # with the device that `auto` means
+    TORCH: "auto",
+    ONNX_RUNTIME: "cpu",
+    TENSORRT: "auto",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class NetRequest:
             from trtdream.bench.tensorrt_profile import tensorrt_here
 
             tensorrt_here()
+        elif self.setting.device != "cpu":
+            raise UsageError(
+                f"--device {self.setting.device}: of a GPU's kernels ONNX Runtime's profiler tells only the launch;"
+                " --device cpu, or --backend tensorrt"
+            )
         return self
 
     def settings(self, batch: int) -> Mapping[str, Any]:
@@ -112,7 +121,7 @@ def _timer(request: NetRequest, limits: Limits) -> Callable[[int], NetTime]:
     if request.backend == ONNX_RUNTIME:
         from trtdream.bench.onnx_profile import time_in_onnxruntime
 
-        return lambda batch: time_in_onnxruntime(net, batch, setting.precision, setting.device, request.repeats, limits)
+        return lambda batch: time_in_onnxruntime(net, batch, setting.precision, request.repeats, limits)
     if request.backend == TENSORRT:
         from trtdream.bench.tensorrt_profile import time_in_tensorrt
 

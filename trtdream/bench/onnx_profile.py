@@ -29,24 +29,23 @@ _MARK = "_kernel_time"
 _NUMBER = re.compile(r"_token_\d+$|_\d+$")
 
 
-def time_in_onnxruntime(
-    net: Net, batch: int | None, precision: str, device: str, repeats: Repeats, limits: Limits
-) -> NetTime:
+def time_in_onnxruntime(net: Net, batch: int | None, precision: str, repeats: Repeats, limits: Limits) -> NetTime:
     """Measure the deploy network: in turns whole, and layer by layer with the profiler, whose cost is in the rows only.
+
+    On the CPU: of a GPU's kernels ONNX Runtime's profiler tells only how long the host took to launch them.
 
     Raises:
         UsageError: an unknown precision.
         InputRefused: a network with several inputs, or one that ONNX Runtime refuses.
-        TrtdreamError: a CUDA device that ONNX Runtime cannot use.
     """
     chosen, model = precision_of(precision), random_model(net)
     shape = input_shape(model, batch)
     graph, data = graph_of(model, chosen, shape[0]), noise(shape)
     restart_peak("cpu")
-    with OnnxRunner(graph, device.partition(":")[0]) as run, TemporaryDirectory() as folder:
+    with OnnxRunner(graph) as run, TemporaryDirectory() as folder:
         run(data)
         peak = peak_memory("cpu")
-        profiled = _profiling_session(graph, chosen, device, Path(folder))
+        profiled = _profiling_session(graph, chosen, Path(folder))
 
         def in_turns() -> dict[str, float]:
             start = time.perf_counter()
@@ -67,18 +66,16 @@ def time_in_onnxruntime(
     return NetTime(rows, whole, None, added_up, shape[0], peak)
 
 
-def _profiling_session(graph: onnx.ModelProto, precision: Precision, device: str, folder: Path) -> Any:
+def _profiling_session(graph: onnx.ModelProto, precision: Precision, folder: Path) -> Any:
     """What `OnnxRunner` runs, with ONNX Runtime's profiler on."""
     import onnxruntime
 
-    on_cpu = not device.startswith("cuda")
-    providers = ["CPUExecutionProvider"] if on_cpu else ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    prepared = unsigned_where_positive(graph) if on_cpu and precision is Precision.INT8 else graph
+    prepared = unsigned_where_positive(graph) if precision is Precision.INT8 else graph
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    return onnxruntime.InferenceSession(prepared.SerializeToString(), options, providers=providers)
+    return onnxruntime.InferenceSession(prepared.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _by_run(events: Sequence[dict[str, Any]]) -> list[dict[str, float]]:

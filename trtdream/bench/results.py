@@ -14,13 +14,16 @@ from trtdream.bench.limits import Limits
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.nettime import NetTime, Pass
 from trtdream.bench.timing import Timing
-from trtdream.errors import InputRefused
+from trtdream.errors import InputRefused, TrtdreamError
 from trtdream.files import read_file, write_file
 
 FORMAT = "trtdream-bench"
 VERSION = 2
 WHOLE = "(whole)"
 """The name of a row that is of no layer but of all."""
+
+UNMEASURED = (TrtdreamError, ImportError, RuntimeError)
+"""What a row may be missing for: work refused, a package that is not there, a library that fails (DALI, CUDA)."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,12 @@ class Result:
 def load_average() -> list[float]:
     """Of the last 1, 5 and 15 minutes; above the number of cores, others were at work too."""
     return [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line, for a row that could not be measured."""
+    text = " ".join(str(error).split())[:300] or type(error).__name__
+    return f"{error.name} is not installed" if isinstance(error, ModuleNotFoundError) and error.name else text
 
 
 def per_image(timing: Timing, images: int) -> dict[str, Any]:

@@ -153,13 +153,15 @@ def _throughput(
 
 def _race(runners: Sequence[Runner], data: Mapping[str, Array], seconds: float) -> tuple[list[float], float]:
     """All runs' milliseconds, and the seconds from the first start to the last end, warming up left out."""
-    ready = threading.Barrier(len(runners))
-
-    def run(runner: Runner) -> tuple[list[float], float, float]:
+    for runner in runners:  # one after another: a CUDA graph that is being captured suffers no other thread's calls
         finish = _synchronise_of(data)
         for _ in range(_WARM_UP_RUNS):
             runner(data)
             finish()
+    ready = threading.Barrier(len(runners))
+
+    def run(runner: Runner) -> tuple[list[float], float, float]:
+        finish = _synchronise_of(data)
         ready.wait()
         began = last = time.perf_counter()
         found: list[float] = []
@@ -189,9 +191,9 @@ def _synchronise_of(data: Mapping[str, Array]) -> Callable[[], object]:
         return int
     import torch
 
-    stream = torch.cuda.Stream()
-    torch.cuda.set_stream(stream)  # a stream for each thread
-    return stream.synchronize
+    if threading.current_thread() is not threading.main_thread():
+        torch.cuda.set_stream(torch.cuda.Stream())
+    return torch.cuda.current_stream().synchronize
 
 
 def _cold_start(file: Path, device: str, images: int) -> Iterator[Row]:

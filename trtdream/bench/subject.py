@@ -9,8 +9,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from trtdream.bench.memory import available_memory
 from trtdream.bench.precision import dtype_of
 from trtdream.console import say
+from trtdream.errors import TrtdreamError
 from trtdream.net import zoo
 from trtdream.net.graph import Graph, connect
 from trtdream.net.kind import Phase, Shape
@@ -57,8 +59,12 @@ class Subject:
         self.batch = shapes[graph.inputs[0]][0] if graph.inputs else 1
         dtype = dtype_of(setting.precision)
         self.number_bytes = dtype.itemsize
+        if setting.device == "cpu":
+            refuse_too_much(memory_needed(self.layers, dtype.itemsize))
         self.module = TorchNet(net, setting.phase, shapes, generator=torch.Generator().manual_seed(0))
         self.module.to(device=setting.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if setting.device.startswith("cuda"):
+            torch.backends.cudnn.benchmark = True  # as training has it: the first runs look for the fastest algorithms
         self._inputs = _random_inputs(graph, shapes, setting.device, dtype)
         self._learned = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self._losses = list(self.module.loss_weights())
@@ -80,6 +86,22 @@ class Subject:
         else:
             target = torch.stack([x.float().sum() for x in values.values() if x.requires_grad]).sum()
         torch.autograd.grad(target, self._sources, allow_unused=True)
+
+
+def memory_needed(layers: Sequence[LayerShapes], number_bytes: int) -> int:
+    """Bytes that training takes at least: blobs are kept for the way back, weights have gradients, noise is drawn."""
+    blobs = sum(shapes.activations for shapes in layers)
+    inputs = sum(shapes.activations for shapes in layers if shapes.step.layer.kind.is_input)
+    weights = sum(shapes.parameters for shapes in layers)
+    in_place = sum(shapes.activations for shapes in layers if shapes.step.layer.kind.can_overwrite)
+    return number_bytes * (blobs - in_place + 2 * weights) + 4 * 2 * inputs
+
+
+def refuse_too_much(needed: int) -> None:
+    """Raises MemoryError if the CPU has not as much: the system would end the process instead of refusing a blob."""
+    available = available_memory()
+    if available is not None and needed > available:
+        raise MemoryError(f"{needed / 2**30:.1f} GiB are needed, {available / 2**30:.1f} are free")
 
 
 def net_for(name: str | None, phase: Phase) -> Net:
@@ -108,14 +130,16 @@ def halving(batch: int, work: Callable[[int], T]) -> T:
     """`work(batch)`, with half the batch, and half of that, while the memory does not suffice; that is said.
 
     Raises:
-        torch.OutOfMemoryError, RuntimeError: not even one sample fits.
+        TrtdreamError: not even one sample fits.
     """
     while True:
         try:
             return work(batch)
         except (RuntimeError, MemoryError) as error:
-            if batch == 1 or not _out_of_memory(error):
+            if not _out_of_memory(error):
                 raise
+            if batch == 1:
+                raise TrtdreamError(f"not even a batch of 1 fits into memory: {str(error)[:200]}") from error
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         say(f"batch {batch} does not fit into memory, {batch // 2} is tried")

@@ -10,7 +10,6 @@ from trtdream.bench.clock import clock_for
 from trtdream.bench.fused import Held, Names, rows_of_profile, sums
 from trtdream.bench.graphs import graph_of, input_shape, noise, number_bytes, precision_of, random_model
 from trtdream.bench.limits import Limits
-from trtdream.bench.memory import peak_memory, restart_peak
 from trtdream.bench.nettime import NetTime
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.errors import TrtdreamError, UsageError
@@ -35,7 +34,7 @@ def tensorrt_here() -> Library:
     """
     gpus = ask_cuda().gpus
     if not gpus:
-        raise TrtdreamError("TensorRT needs an NVIDIA GPU, and there is none here; --backend onnxruntime runs on CPUs")
+        raise TrtdreamError("TensorRT needs an NVIDIA GPU, and there is none here")
     library = library_for(gpus, None)
     if library is None:
         raise TrtdreamError(
@@ -86,7 +85,6 @@ def time_in_tensorrt(net: Net, batch: int | None, precision: str, repeats: Repea
         engine = build_here(graph, chosen, library, Path(folder))
         with TensorRTRunner(engine, trust=True) as plain:
             profiled = _Profiled(engine, library, data)
-            restart_peak("cuda")
 
             def in_turns() -> dict[Held, float]:
                 clock.wait()
@@ -102,8 +100,7 @@ def time_in_tensorrt(net: Net, batch: int | None, precision: str, repeats: Repea
     whole, issuing, added_up = times.pop(_WHOLE), times.pop(_ISSUING), times.pop(_LAYERS)
     layers = infer_shapes(model.graph, {model.graph.inputs[0]: shape})
     rows = rows_of_profile(times, layers, precision, number_bytes(chosen), limits)
-    peak = peak_memory("cuda")
-    return NetTime(rows, whole, None, {"forward": added_up}, shape[0], peak, {"forward": issuing})
+    return NetTime(rows, whole, None, {"forward": added_up}, shape[0], None, {"forward": issuing})
 
 
 def _held(names: Names, kernel: str) -> Held:

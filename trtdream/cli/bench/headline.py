@@ -59,7 +59,7 @@ def _print(rows: Sequence[Row]) -> None:
     shown = table("what", "part", *right, "on", "ratio", right=right)
     for row in rows:
         if row.timing is None:
-            shown.add_row(row.name, row.part, "", "-", "", "", "", "", f"not measured: {row.absent}", "")
+            shown.add_row(row.name, row.part, "", "-", "", "", "", "", "", f"not measured: {row.absent}")
             continue
         cells = [row.name, row.part, *_numbers(row)]
         published = beside(row.name, row.part, row.extra)

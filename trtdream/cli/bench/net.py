@@ -49,7 +49,7 @@ def net(
     """
     files = Files(file, report, force)
     from trtdream.bench.limits import limits_of
-    from trtdream.bench.netbench import NetRequest, check_layers, sweep, time_net
+    from trtdream.bench.netbench import BACKENDS, NetRequest, check_layers, sweep, time_net
     from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result, rows_of
     from trtdream.bench.subject import Setting
@@ -57,7 +57,8 @@ def net(
     from trtdream.runtime.device import pick_device
 
     default = "TRAIN" if backend == "torch" else "TEST"
-    setting = Setting(pick_device(device), precision, parse_phase(phase or default), batch, parse_shapes(inputs or []))
+    chosen = pick_device(BACKENDS.get(backend, device) if device == "auto" else device)
+    setting = Setting(chosen, precision, parse_phase(phase or default), batch, parse_shapes(inputs or []))
     request = NetRequest(name, backend, setting, Repeats(iterations, warm_up=3)).checked()
     check_layers(request, layers or [])
     limits = limits_of(setting.device)

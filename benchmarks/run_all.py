@@ -1,0 +1,111 @@
+"""What this machine can measure, in under ten minutes: benchmarks/results/NAME.json.
+
+    python benchmarks/run_all.py [-o FOLDER] [--seconds 600] [--only NAME ...]
+
+`trtdream bench` and `bench net` for both networks, then the programs in this folder, the quick ones first; each in a
+process of its own, with what is left of the time. One that does not end in time, fails, or has not what it needs is
+said and left out; the file that an earlier run wrote stays. The exit code is 1 if nothing was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Job:
+    """A result's name and the command that writes it to a file, which is put at its end."""
+
+    name: str
+    command: Sequence[str]
+
+
+def jobs(on_gpu: bool) -> list[Job]:
+    """In the order of their worth for the time they take."""
+    bench = [sys.executable, "-m", "trtdream", "bench"]
+    batch = [] if on_gpu else ["--batch", "8"]
+    return [
+        Job("headline", [*bench, "--force", "--json"]),
+        *(
+            Job(f"layers_{net}_{backend}", [*bench, "net", net, "--backend", backend, *batch, "--force", "--json"])
+            for backend in ("torch", "onnxruntime", *(("tensorrt",) if on_gpu else ()))
+            for net in ("caffenet", "googlenet")
+        ),
+        Job("forward", _program("forward", "--device", "cuda" if on_gpu else "cpu", "--runs", "15")),
+        Job("data_gpu" if on_gpu else "data_cpu", _program("data", *_data_options(on_gpu))),
+        Job("train", _program("train", *([] if on_gpu else ["--nets", "caffenet", "--batch", "10", "--runs", "5"]))),
+        Job("dream", _program("dream")),
+        Job("inference", _program("inference", *([] if on_gpu else ["--batches", "1", "8", "--runs", "15"]))),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--out", type=Path, default=HERE / "results")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for all together")
+    parser.add_argument("--only", nargs="+", metavar="NAME")
+    options = parser.parse_args()
+    end = time.monotonic() + options.seconds
+    chosen = [job for job in jobs(_gpu_here()) if not options.only or job.name in options.only]
+    if not chosen:
+        parser.error(f"--only {' '.join(options.only)}: known are {', '.join(job.name for job in jobs(_gpu_here()))}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    written = [job.name for job in chosen if run(job, options.out / f"{job.name}.json", end)]
+    say(f"{len(written)} of {len(chosen)} written to {options.out}: {', '.join(written)}")
+    sys.exit(not written)
+
+
+def run(job: Job, out: Path, end: float) -> bool:
+    """Whether the job wrote its file, in the time that is left."""
+    left = end - time.monotonic()
+    program = Path(job.command[1])
+    if left < 1 or (program.suffix == ".py" and not program.exists()):
+        say(f"{job.name}: left out, {'no time is left' if left < 1 else f'there is no {program.name}'}")
+        return False
+    started = time.monotonic()
+    try:
+        ran = subprocess.run(
+            [*job.command, str(out)], cwd=ROOT, timeout=left, capture_output=True, text=True, check=False
+        )
+    except subprocess.TimeoutExpired:
+        say(f"{job.name}: left out, it did not end in the {left:.0f} s that were left")
+        return False
+    if ran.returncode:
+        say(f"{job.name}: failed: {(ran.stderr.strip().splitlines() or ['it said nothing'])[-1][:300]}")
+        return False
+    say(f"{job.name}: {time.monotonic() - started:.0f} s")
+    return True
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _program(name: str, *options: str) -> list[str]:
+    return [sys.executable, str(HERE / f"{name}.py"), *options, "-o"]
+
+
+def _data_options(on_gpu: bool) -> list[str]:
+    return (
+        ["--device", "cuda", "--threads", str(os.cpu_count() or 1)] if on_gpu else ["--runs", "12", "--images", "500"]
+    )
+
+
+def _gpu_here() -> bool:
+    from trtdream.runtime.cuda import ask_cuda
+
+    return bool(ask_cuda().gpus)
+
+
+if __name__ == "__main__":
+    main()
