@@ -27,9 +27,17 @@ class Compute:
 
     def describe(self) -> str:
         """In words, for the log."""
-        words = [str(self.device), str(self.dtype).removeprefix("torch.") + (" (tf32)" if self.tf32 else "")]
+        dtype = str(self.dtype).removeprefix("torch.") + (" (tf32)" if self.tf32 else "")
+        if self.dtype == torch.bfloat16 and not computes_bf16(self.device):
+            dtype += " (this CPU has no instructions for it: slower than float32)"
+        words = [str(self.device), dtype]
         flags = ("channels_last", "fused_update", "compile", "cuda_graph")
         return ", ".join(words + [flag for flag in flags if getattr(self, flag)] + self.forms.names())
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bf16: convolutions are several times slower on a CPU without them."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compute:
