@@ -33,7 +33,9 @@ def test_auto_is_what_is_right_for_the_device(drawn: Path, tmp_path: Path) -> No
     assert (on_cpu.dtype, on_cpu.cuda_graph, on_cpu.fused_update) == (torch.float32, False, True)
     assert on_cpu.forms == Forms(merge_branches=True)
     on_gpu = resolve_compute(recipe, GPU, World())
-    assert (on_gpu.dtype, on_gpu.cuda_graph) == (torch.bfloat16, True)
+    assert (on_gpu.dtype, on_gpu.cuda_graph, on_gpu.compile) == (torch.bfloat16, True, False)
+    long = small_recipe(drawn, tmp_path / "run", solver__max_iter=450000)
+    assert resolve_compute(long, GPU, World()).compile and not resolve_compute(long, CPU, World()).compile
     assert on_gpu.forms == Forms(space_to_depth=True)
     assert not resolve_compute(recipe, GPU, World(0, 2)).cuda_graph
     off = small_recipe(

@@ -12,6 +12,8 @@ from trtdream.net.forms import Forms
 from trtdream.recipe.schema import Recipe, Speed, Switch
 from trtdream.train.world import World
 
+_LONG = 10_000  # iterations from which on a minute of compiling pays
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -28,15 +30,25 @@ class Compute:
 
     def describe(self) -> str:
         """In words, for the log."""
-        words = [str(self.device), str(self.dtype).removeprefix("torch.") + (" (tf32)" if self.tf32 else "")]
+        dtype = str(self.dtype).removeprefix("torch.") + (" (tf32)" if self.tf32 else "")
+        if self.dtype == torch.bfloat16 and not computes_bf16(self.device):
+            dtype += " (this CPU has no instructions for it: slower than float32)"
+        words = [str(self.device), dtype]
         flags = ("channels_last", "fused_update", "compile", "cuda_graph")
         return ", ".join(words + [flag for flag in flags if getattr(self, flag)] + self.forms.names())
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bf16: convolutions are several times slower on a CPU without them."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compute:
     """Replace every `auto` by what is right for the device.
 
-    On a GPU `precision: auto` is bf16; on a CPU it is float32. A CUDA graph is taken where one process trains.
+    On a GPU `precision: auto` is bf16; on a CPU it is float32. A CUDA graph is taken where one process trains. A long
+    training on a GPU is compiled (measured on an H100, batch 256: GoogLeNet's step takes 0.117 instead of 0.33 ms an
+    image, in bf16 and one CUDA graph).
 
     Raises:
         UsageError: what the device cannot do.
@@ -65,7 +77,7 @@ def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compu
         tf32=precision == "tf32",
         channels_last=_on(speed.channels_last, default=True),
         fused_update=_on(speed.fused_update, default=True),
-        compile=_on(speed.compile, default=False),
+        compile=_on(speed.compile, default=on_gpu and recipe.solver.max_iter >= _LONG and not recipe.run.deterministic),
         cuda_graph=_on(speed.cuda_graph, default=on_gpu and world.size == 1),
         forms=_resolve_forms(speed, on_gpu, dtype),
     )
@@ -97,6 +109,8 @@ def apply_settings(compute: Compute, deterministic: bool) -> None:
         torch.backends.cuda.matmul.fp32_precision = precision
         torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not deterministic
+    if compute.compile:  # what cannot be compiled is run as it is, with a warning
+        torch._dynamo.config.suppress_errors = True
     torch.use_deterministic_algorithms(deterministic)
 
 
