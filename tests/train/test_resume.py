@@ -22,7 +22,7 @@ from trtdream.train.evaluate import Tester
 from trtdream.train.log import Values
 from trtdream.train.metrics import read_metrics
 from trtdream.train.run import Choice, train
-from trtdream.train.snapshot import list_snapshots, read_snapshot
+from trtdream.train.snapshot import iteration_of, list_snapshots, read_snapshot
 
 PRECISIONS = ["float32", "bf16"]
 
@@ -160,25 +160,25 @@ def test_a_stop_that_can_keep_nothing_says_so(drawn: Path, tmp_path: Path, monke
 
 
 def _kill_at_random(straight: Path, drawn: Path, folder: Path, kills: int, seed: int) -> None:
-    """Kill a run again and again, always going on from the last snapshot, until it is done."""
-    recipe = small_recipe(drawn, folder, precision=straight.name, run__snapshot=3)
-    dice, history = random.Random(seed), []
-    log = folder / "train.log"
+    """Kill a run again and again, up to 8 iterations after it went on from its last snapshot, until it is done."""
+    recipe = small_recipe(drawn, folder, precision=straight.name, run__snapshot=3, solver__display=1)
+    dice, history, log = random.Random(seed), [], folder / "train.log"
 
-    def latest() -> Choice:
-        return Choice(resume="latest" if list_snapshots(folder) else None)
+    def latest() -> int | None:
+        return iteration_of(list_snapshots(folder)[-1]) if list_snapshots(folder) else None
 
     for _ in range(kills):
-        size = log.stat().st_size if list_snapshots(folder) else 0
-        run = train_away(recipe, latest())
-        while run.process.is_alive() and not (log.exists() and log.stat().st_size > size):
-            time.sleep(0.002)
-        time.sleep(dice.uniform(0, 0.3))
+        start, size = latest(), log.stat().st_size if log.exists() and latest() else 0
+        run = train_away(recipe, Choice(resume="latest" if start else None))
+        awaited = f"Iteration {(start or 0) + dice.randrange(9)} ".encode()
+        while run.process.is_alive() and not (log.exists() and awaited in log.read_bytes()[size:]):
+            time.sleep(0.001)
+        time.sleep(dice.uniform(0, 0.05))
         run.kill()
-        history.append((run.process.exitcode, sorted(path.name for path in folder.glob("*iter_*"))))
+        history.append((start, run.process.exitcode, sorted(path.name for path in folder.glob("*iter_*"))))
         for snapshot in list_snapshots(folder):
             read_snapshot(snapshot)  # whole, every one
-    train_away(recipe, latest()).finish()
+    train_away(recipe, Choice(resume="latest" if latest() else None)).finish()
     print(f"kills: {history}")  # shown when what follows fails
     same_state(folder / "iter_60", straight / "iter_60")
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
