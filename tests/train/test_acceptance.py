@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 def _run(folder: Path, *arguments: object) -> Any:
     command = [sys.executable, "-m", "trtdream", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("OMP_NUM_THREADS", None)  # which the other tests set: here all cores are wanted
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if "--json" in arguments else done.stdout

@@ -37,20 +37,23 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def _counting(name: str, found: list[str]) -> Callable[..., object]:
+    original = getattr(torch.Tensor, name)
+
+    def counting(self: torch.Tensor, *args: object) -> object:
+        if current_thread() is main_thread():  # data are made in others
+            found.append(name)
+        return original(self, *args)
+
+    return counting
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What was read back: by operators, and by the methods that read a CPU tensor without one."""
     mode = Reads()
     for name in ("tolist", "numpy", "cpu"):
-
-        def counting(
-            self: torch.Tensor, *args: object, _of: Any = getattr(torch.Tensor, name), _name: str = name
-        ) -> object:
-            if current_thread() is main_thread():  # data are made in others
-                mode.found.append(_name)
-            return _of(self, *args)
-
-        monkeypatch.setattr(torch.Tensor, name, counting)
+        monkeypatch.setattr(torch.Tensor, name, _counting(name, mode.found))
     with mode:
         yield mode.found
 
@@ -87,7 +90,9 @@ def test_reads_are_seen(reads: list[str]) -> None:
     x = torch.tensor([1.0, -1.0], requires_grad=True)
     (x * x).sum().backward()
     assert reads == []
-    float(x[0]), bool(x[0] > 0), x[x > 0], torch.nonzero(x), x.tolist()
+    y = x.detach()
+    assert float(y[0]) == 1 and bool(y[0] > 0) and len(y[y > 0]) == 1 and len(torch.nonzero(y)) == 2
+    assert y.tolist() == [1, -1]
     assert reads == ["_local_scalar_dense", "_local_scalar_dense", "index", "nonzero", "tolist"]
 
 

@@ -235,9 +235,8 @@ class Training:
             self._report.log.line("Optimization stopped early.")
             done = f"stopped after {self.progress.iteration} iterations"
             if not kept:
-                raise TrtdreamError(
-                    f"{done}; no snapshot was written, the last good one: {self.last_snapshot or 'none'}"
-                )
+                last = self.last_snapshot or "none"
+                raise TrtdreamError(f"{done}; no snapshot was written, the last good one is {last}")
             raise Stopped(f"{done}; --resume latest goes on")
 
     def _finish(self) -> None:
