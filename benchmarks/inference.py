@@ -5,7 +5,7 @@
 Random weights and pictures; no image loading. On a CPU nothing is copied. On a GPU each backend is timed with copies
 (numpy arrays in and out, through pinned memory) and without (CUDA tensors in and out); engines are built on the spot
 for each batch, in a temporary folder. ONNX Runtime uses as many threads as there are cores. A row takes `--seconds` at
-most (three runs at least), building engines `--minutes` in all; batch 1 and the greatest come first, and what was left
+most (three runs at least), no engine is begun after `--minutes`; batch 1 and the greatest come first, and what was left
 out says why. Real Caffe's GoogLeNet, batch 1, takes 50.7 ms on two cores (`caffe time`, BVLC/caffe 1.0, OpenBLAS).
 """
 
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["fp32", "fp16", "int8", "fp8"], choices=list(Precision))
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=5.0, help="that one row may take")
-    parser.add_argument("--minutes", type=float, default=6.0, help="that building engines may take")
+    parser.add_argument("--minutes", type=float, default=6.0, help="after which no further engine is built")
     options = parser.parse_args()
     report = Report(options.runs, options.seconds)
     batches = sorted(options.batches, key=lambda batch: batch not in (1, max(options.batches)))  # those matter most
