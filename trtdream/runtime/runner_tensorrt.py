@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.runtime.cuda import ask_cuda
 from trtdream.runtime.engine_trust import check_engine
-from trtdream.runtime.runner import by_name
+from trtdream.runtime.runner import Closing, by_name
 from trtdream.runtime.tensorrt import Library, installed
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class _Captured:
     context: Any
 
 
-class TensorRTRunner:
+class TensorRTRunner(Closing):
     """An engine, and a stream to run it in.
 
     numpy arrays go through pinned buffers, and a CUDA graph for each batch size covers copies and run. CUDA tensors are
@@ -114,12 +113,8 @@ class TensorRTRunner:
             profile = [tuple(each) for each in self._engine.get_tensor_profile_shape(name, 0)]
         return EngineTensor(name, is_input, _TORCH_TYPES[kind], shape, *profile)
 
-    def __enter__(self) -> TensorRTRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Wait for what runs, and free the engine."""
         self._stream.synchronize()
         self._captured.clear()
         self._context = None  # contexts go before their engine, the engine before its runtime
