@@ -107,6 +107,8 @@ class TensorRTRunner(Closing):
     def _describe(self, name: str) -> EngineTensor:
         kind = str(self._engine.get_tensor_dtype(name)).rpartition(".")[2]
         is_input = str(self._engine.get_tensor_mode(name)).endswith("INPUT")
+        if kind not in _TORCH_TYPES:
+            raise InputRefused(f"{self.description}: {name} is {kind}, which torch has no tensors of")
         shape = tuple(self._engine.get_tensor_shape(name))
         profile = [shape] * 3
         if is_input and -1 in shape:
@@ -139,7 +141,7 @@ class TensorRTRunner(Closing):
         with torch.cuda.stream(self._stream):
             captured.graph.replay()
         self._stream.synchronize()
-        return {name: tensor.numpy().copy() for name, tensor in captured.host_outputs.items()}
+        return {name: _array(tensor) for name, tensor in captured.host_outputs.items()}
 
     def _capture(self, shapes: Mapping[str, tuple[int, ...]]) -> _Captured:
         """Run once, so that everything is set up, then record copies and run."""
@@ -202,6 +204,11 @@ class TensorRTRunner(Closing):
             context.set_tensor_address(name, tensor.data_ptr())
         if not context.execute_async_v3(self._stream.cuda_stream):
             raise TrtdreamError(f"{self.description}: the run failed; a CUDA error stays, so end this process")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """A copy; numpy has no bfloat16, which becomes float32."""
+    return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy().copy()
 
 
 def first_library(engine: Path) -> Library:
