@@ -23,8 +23,9 @@ from trtdream.export.samples import Samples, bundled_samples, load_samples
 from trtdream.export.sizes import Batch
 from trtdream.runtime.onnx_unsigned import unsigned_where_positive
 from trtdream.runtime.open_model import bundled, open_model
-from trtdream.runtime.runner import run_in_batches
+from trtdream.runtime.runner import Runner, run_in_batches
 from trtdream.runtime.runner_onnx import OnnxRunner
+from trtdream.runtime.runner_torch import TorchRunner
 
 INT8 = GraphOptions.for_precision(Precision.INT8, Batch(1, 8, 64))
 
@@ -193,9 +194,10 @@ def test_ranges_are_the_greatest_magnitudes() -> None:
 
 
 @pytest.mark.full
-def test_int8_top1_on_val(shared: Path) -> None:
-    """The issue's measure: top-1 on the 250 photographs at most a point below float32, and it is not calibrated on
-    them."""
+def test_precisions_on_val(shared: Path) -> None:
+    """The issue's measure, on 250 photographs that nothing was calibrated on: int8 at most a point of top-1 below
+    float32; fp16 (ONNX Runtime) and bf16 (torch) agree with it on 99 % of them.
+    """
     model = open_model("googlenet", shared / "models/bvlc_googlenet.caffemodel")
     mini = shared / "imagenette-mini"
     calibration = load_samples(model, [mini / "train_ilsvrc12.txt"], mini / "train", "").blobs[::2]
@@ -205,11 +207,14 @@ def test_int8_top1_on_val(shared: Path) -> None:
     layers = quantisable(made)
     graph = quantise(made, "int8", ranges(made, layers, calibration), layers)
     half = onnx_from_model(model, GraphOptions.for_precision(Precision.FP16, Batch(1, 8, 64)))
-    classes = {}
-    for name, one in (("fp32", made), ("int8", graph), ("fp16", half)):
-        with OnnxRunner(one) as run:
-            classes[name] = run_in_batches(run, val, 25)["prob"].argmax(1)
+    runners: dict[str, Runner] = {
+        name: OnnxRunner(one) for name, one in (("fp32", made), ("int8", graph), ("fp16", half))
+    }
+    runners["bf16"] = TorchRunner(model, float_type="bfloat16")
+    classes = {name: run_in_batches(run, val, 25)["prob"].argmax(1) for name, run in runners.items()}
     top1 = {name: float((found == labels).mean()) for name, found in classes.items()}
-    print(top1)
+    agreeing = {name: float((found == classes["fp32"]).mean()) for name, found in classes.items()}
+    print(f"top-1 {top1}; agreement with fp32 {agreeing}; {len(calibration)} calibration pictures")
+    assert len(val) == 250
     assert top1["int8"] >= top1["fp32"] - 0.01
-    assert (classes["fp16"] == classes["fp32"]).mean() >= 0.99
+    assert agreeing["fp16"] >= 0.99 and agreeing["bf16"] >= 0.99

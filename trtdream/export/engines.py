@@ -131,7 +131,7 @@ def _from_network(model: Model, device: str) -> Classifier:
     runner: Runner
     try:
         graph = onnx_from_model(model, GraphOptions(Batch(1, _BATCH, _BATCH), lrn_as_convolution=True))
-        runner = OnnxRunner(graph, device.partition(":")[0])
+        runner = OnnxRunner(graph, device)
     except TrtdreamError as error:
         from trtdream.runtime.runner_torch import TorchRunner
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.runtime.cuda import ask_cuda
 from trtdream.runtime.engine_trust import check_engine
-from trtdream.runtime.runner import by_name
+from trtdream.runtime.runner import Closing, by_name
 from trtdream.runtime.tensorrt import Library, installed
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class _Captured:
     context: Any
 
 
-class TensorRTRunner:
+class TensorRTRunner(Closing):
     """An engine, and a stream to run it in.
 
     numpy arrays go through pinned buffers, and a CUDA graph for each batch size covers copies and run. CUDA tensors are
@@ -108,18 +107,16 @@ class TensorRTRunner:
     def _describe(self, name: str) -> EngineTensor:
         kind = str(self._engine.get_tensor_dtype(name)).rpartition(".")[2]
         is_input = str(self._engine.get_tensor_mode(name)).endswith("INPUT")
+        if kind not in _TORCH_TYPES:
+            raise InputRefused(f"{self.description}: {name} is {kind}, which torch has no tensors of")
         shape = tuple(self._engine.get_tensor_shape(name))
         profile = [shape] * 3
         if is_input and -1 in shape:
             profile = [tuple(each) for each in self._engine.get_tensor_profile_shape(name, 0)]
         return EngineTensor(name, is_input, _TORCH_TYPES[kind], shape, *profile)
 
-    def __enter__(self) -> TensorRTRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Wait for what runs, and free the engine."""
         self._stream.synchronize()
         self._captured.clear()
         self._context = None  # contexts go before their engine, the engine before its runtime
@@ -144,7 +141,7 @@ class TensorRTRunner:
         with torch.cuda.stream(self._stream):
             captured.graph.replay()
         self._stream.synchronize()
-        return {name: tensor.numpy().copy() for name, tensor in captured.host_outputs.items()}
+        return {name: _array(tensor) for name, tensor in captured.host_outputs.items()}
 
     def _capture(self, shapes: Mapping[str, tuple[int, ...]]) -> _Captured:
         """Run once, so that everything is set up, then record copies and run."""
@@ -207,6 +204,11 @@ class TensorRTRunner:
             context.set_tensor_address(name, tensor.data_ptr())
         if not context.execute_async_v3(self._stream.cuda_stream):
             raise TrtdreamError(f"{self.description}: the run failed; a CUDA error stays, so end this process")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """A copy; numpy has no bfloat16, which becomes float32."""
+    return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy().copy()
 
 
 def first_library(engine: Path) -> Library:
