@@ -89,6 +89,7 @@ def test_refusals(quick: tuple[object, ...]) -> None:
     refused(run("dream", "in", *quick, "--zoom", 0.1), 2, "into one picture")
     refused(run("dream", source, *quick, "--blend", 0.5), 2, "--blend")
     refused(run("dream", source, *quick, "--fps", 12), 2, "--fps")
+    refused(run("dream", "in", *quick, "--fps", 12, "-o", "out"), 2, "--fps", "film")
     refused(run("dream", source, *quick, "--zoom", 0.1, "-o", "film.xyz"), 2, ".xyz", "name a folder")
     refused(run("dream", source, *quick, "--size", 100), 2, "--again")
     refused(run("dream", "in", *quick, "--record"), 2, "--record")

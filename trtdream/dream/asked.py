@@ -101,6 +101,6 @@ def asked_for(
         )
     if share and (motion is not None or not asked.is_series):
         raise UsageError("--blend and --flow: are for the frames of a folder or video")
-    if rate is not None and not asked.is_series:
-        raise UsageError("--fps: is of a film")
+    if rate is not None and not (asked.is_series and asked.film):
+        raise UsageError("--fps: is of a film: name one with -o")
     return asked
