@@ -74,6 +74,11 @@ def test_frames_to_a_film_and_a_video(quick: tuple[object, ...]) -> None:
     ran = run("dream", clip, *quick, "--flow")
     assert ran.code == 0, ran.err
     assert clips.sound_of(Path("clip_dream.mp4")) == clips.sound_of(clip)
+    assert run("dream", "film.mp4", *quick, "-o", "moving.gif").code == 0
+    assert run("dream", "moving.gif", *quick, "-o", "again.gif").code == 0
+    with Image.open("again.gif") as film:
+        assert film.n_frames == 4
+    assert run("dream", "moving.gif", *quick, "-o", "still.png").code == 0
     ran = run("dream", clip, *quick, "-o", "clip.webm")
     assert "the sound (aac) is left out" in ran.err
 
@@ -84,6 +89,7 @@ def test_refusals(quick: tuple[object, ...]) -> None:
     refused(run("dream", "in", *quick, "--zoom", 0.1), 2, "into one picture")
     refused(run("dream", source, *quick, "--blend", 0.5), 2, "--blend")
     refused(run("dream", source, *quick, "--fps", 12), 2, "--fps")
+    refused(run("dream", "in", *quick, "--fps", 12, "-o", "out"), 2, "--fps", "film")
     refused(run("dream", source, *quick, "--zoom", 0.1, "-o", "film.xyz"), 2, ".xyz", "name a folder")
     refused(run("dream", source, *quick, "--size", 100), 2, "--again")
     refused(run("dream", "in", *quick, "--record"), 2, "--record")

@@ -34,10 +34,13 @@ def test_visualize(net: tuple[object, ...]) -> None:
     assert made_by["weights_sha256"] == ran.document["weights_sha256"]
 
 
-def test_several_channels_are_one_sheet(net: tuple[object, ...]) -> None:
-    assert run("visualize", *net, "--layer", "both", "--channel", "0-2", *QUICK, "-o", "s.png").code == 0
-    with Image.open("s.png") as sheet:
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_several_channels_are_one_sheet(net: tuple[object, ...], ending: str) -> None:
+    assert run("visualize", *net, "--layer", "both", "--channel", "0-2", *QUICK, "-o", f"s.{ending}").code == 0
+    with Image.open(f"s.{ending}") as sheet:
         assert sheet.size == (2 * 38 + 6, 2 * 52 + 6)
+    assert run("dream", f"s.{ending}", "--again", "-o", f"t.{ending}", *net).code == 0
+    assert Path(f"s.{ending}").read_bytes() == Path(f"t.{ending}").read_bytes()
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])

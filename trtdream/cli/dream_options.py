@@ -75,12 +75,12 @@ MemoryOption = Annotated[
 ]
 ZoomOption = Annotated[float | None, _option(_MOVING, "--zoom", "Move into the dream by this share a frame: 0.05.")]
 RotateOption = Annotated[float | None, _option(_MOVING, "--rotate", "Turn it by this many degrees a frame.")]
-FramesOption = Annotated[int | None, _option(_MOVING, "--frames", "How many frames to move. [default: 100]")]
+FramesOption = Annotated[int | None, _option(_MOVING, "--frames", "How many frames to move; 100 by default.")]
 FpsOption = Annotated[
-    float | None, _option(_MOVING, "--fps", "Frames a second of the film. [default: the video's, or 12]")
+    float | None, _option(_MOVING, "--fps", "Frames a second of the film; by default the video's, or 12.")
 ]
 BlendOption = Annotated[
-    float | None, _option(_MOVING, "--blend", "Share of the dream before in each next frame. [default: 0]")
+    float | None, _option(_MOVING, "--blend", "Share of the dream before in each next frame; 0 by default.")
 ]
 FlowOption = Annotated[bool, _option(_MOVING, "--flow", "Blend along what moves (0.5 by default).")]
 PreviewOption = Annotated[Path | None, _option(_TO_SEE, "--preview", "A picture written anew after each octave.")]
