@@ -26,12 +26,8 @@ from trtdream.data.feed import Feed
 from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import open_source
 from trtdream.data.transform import Transform
-<<<<<<< HEAD
 from trtdream.dream.computing import Computing
 from trtdream.errors import TrtdreamError
-=======
-from trtdream.dream.dream import Settings
->>>>>>> bench
 from trtdream.net.kind import Phase
 from trtdream.recipe.dream_schema import Settings
 from trtdream.recipe.load import load_recipe
