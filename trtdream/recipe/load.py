@@ -29,6 +29,7 @@ class Draft:
     folder: Path
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Place, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
 
     def set(self, place: Place, value: Any, where: str) -> None:
         """Set one value, making the sections on the way to it."""
@@ -74,7 +75,7 @@ def read_yaml(path: Path, schema: type[Section]) -> Draft:
     if not isinstance(values, dict) or node is None:
         raise UsageError(f"{path}: is no recipe: its sections are {', '.join(schema.model_fields)}")
     draft = Draft(str(path), path.parent, values)
-    _note_lines(node, (), draft.places)
+    _note_lines(node, (), draft)
     return draft
 
 
@@ -89,14 +90,17 @@ def check(draft: Draft, root: Path | None = None) -> Recipe:
 
 def validated(draft: Draft, schema: type[S]) -> tuple[S | None, list[str]]:
     """The draft as a `schema`, or None and every fault there is, each with its place."""
+    faults, made = set(draft.faults), None
     try:
-        return schema.model_validate(draft.values), []
+        made = schema.model_validate(draft.values)
     except ValidationError as error:
-        return None, sorted({f"{_where(draft, place)}{what}" for place, what in _faults(error, schema)})
+        faults |= {f"{_where(draft, place)}{what}" for place, what in _faults(error, schema)}
+    return (None if faults else made), sorted(faults)
 
 
 def find_path(path: Path, folder: Path, root: Path | None) -> Path:
     """Where a file named in a recipe lies: under `root`; else from the working directory, else from `folder`."""
+    path = path.expanduser()
     if path.is_absolute():
         return path
     if root is not None:
@@ -143,16 +147,18 @@ def _set(values: Any, place: Place, value: Any) -> None:
     values[place[-1]] = value  # type: ignore[index]
 
 
-def _note_lines(node: yaml.Node, place: Place, places: dict[Place, str]) -> None:
+def _note_lines(node: yaml.Node, place: Place, draft: Draft) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            inner = (*place, key.value)
-            places[inner] = f"line {key.start_mark.line + 1}"
-            _note_lines(value, inner, places)
+            inner, line = (*place, key.value), f"line {key.start_mark.line + 1}"
+            if inner in draft.places:
+                draft.faults.append(f"{line}: {'.'.join(map(str, inner))}: is there already, on {draft.places[inner]}")
+            draft.places[inner] = line
+            _note_lines(value, inner, draft)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*place, index)] = f"line {value.start_mark.line + 1}"
-            _note_lines(value, (*place, index), places)
+            draft.places[(*place, index)] = f"line {value.start_mark.line + 1}"
+            _note_lines(value, (*place, index), draft)
 
 
 def _faults(error: ValidationError, schema: type[Section]) -> list[tuple[Place, str]]:
@@ -202,6 +208,8 @@ def _lower(message: str) -> str:
 
 def _with_found_paths(recipe: Recipe, folder: Path, root: Path | None) -> Recipe:
     """The recipe with the paths of its inputs found; `run.folder`, an output, is from the working directory."""
+    run = recipe.run.model_copy(update={"folder": recipe.run.folder.expanduser()})
+    recipe = recipe.model_copy(update={"run": run})
 
     def section(model: BaseModel, skip: tuple[str, ...] = ()) -> BaseModel:
         found: dict[str, Any] = {}

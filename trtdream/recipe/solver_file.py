@@ -127,6 +127,10 @@ def _pictures(net: Net, path: Path) -> dict[str, Any]:
     layer = data_layer(net.layers, str(path))
     kind = layer.kind
     assert isinstance(kind, Data | ImageData)
+    if kind.transform.force_gray or (isinstance(kind, ImageData) and not kind.is_color):
+        raise UsageError(
+            f"{path}: {layer}: grey pictures come from a database of grey pictures here (data pack), not by force"
+        )
     values: dict[str, Any] = {"source": kind.source, "batch": kind.batch_size, "resize": "none"}
     if isinstance(kind, ImageData):
         values |= {"shuffle": kind.shuffle, "root": kind.root_folder or None}

@@ -85,6 +85,7 @@ def train(recipe: Recipe, choice: Choice = Choice(), watching: Watching = Watchi
         world.wait()  # until all have looked
         if world.is_first:
             _make_room(folder, start)
+        world.wait()
         log = Log(folder / ("train.log" if world.is_first else f"train.{world.rank}.log"), watching.line)
         stack.callback(log.close)
         return _train(saving, compute, start, log, free, watching)
