@@ -27,7 +27,6 @@ from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import open_source
 from trtdream.data.transform import Transform
 from trtdream.dream.computing import Computing
-from trtdream.errors import TrtdreamError
 from trtdream.net.kind import Phase
 from trtdream.recipe.dream_schema import Settings
 from trtdream.recipe.load import load_recipe
