@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from trtdream.bench.headline import beside
 from trtdream.files import write_file
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,6 +154,30 @@ def train_note(document: dict[str, Any]) -> str:
     )
 
 
+def headline(document: dict[str, Any]) -> str:
+    """`trtdream bench --json`: each measured row, with the published figures that were of another size marked so."""
+    lines = [
+        "| what | part | batch | ms/image | published, ms/image | ratio |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in document["rows"]:
+        if "ms_per_image" not in row:
+            continue
+        mark = " *" if row["doubts"] else ""
+        cells = [row["name"], row["part"], str(row["images"]), f"{row['ms_per_image']:.3g}{mark}"]
+        published = beside(row["name"], row["part"], row)
+        figures = "; ".join(f"{one.ms_per_image:.3g} ({one.where})" for one in published)
+        ratios = "; ".join(f"{one.ratio:.3g}" if one.ratio is not None else "-" for one in published)
+        lines.append(f"| {' | '.join([*cells, figures, ratios])} |")
+    return "\n".join(lines) + "\n"
+
+
+def headline_note(document: dict[str, Any]) -> str:
+    machine = document["machine"]
+    where = machine["gpu"] or f"{machine['processor']}, {machine['threads']} threads"
+    return f"`trtdream bench`: medians; {where}, torch {machine['torch']}; no ratio (-) beside another batch."
+
+
 Writer = Callable[[dict[str, Any]], str]
 TABLES: dict[str, tuple[Writer, Writer]] = {
     "forward.json": (forward, forward_note),
@@ -160,6 +185,7 @@ TABLES: dict[str, tuple[Writer, Writer]] = {
     "inference.json": (inference, inference_note),
     "train_cpu.json": (train, train_note),
     "train_h100.json": (train, train_note),
+    "headline.json": (headline, headline_note),
 }
 
 

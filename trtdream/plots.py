@@ -89,11 +89,12 @@ def bars(
     axes.set_axisbelow(True)
     if logarithmic:
         axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
         positive = [value for value in left if value > 0]
-        axes.set_xlim(min(positive) / 2, max(positive) * 3)
+        axes.set_xlim(min(positive) / 2, max(positive) * 4)
+        _plain_ticks(axes.xaxis)
         for place, value in zip(places, left, strict=True):
-            axes.annotate(f" {value:.3g}", (value, place), va="center", fontsize=7)
+            text = f" {value:,.0f}" if value >= 1000 else f" {value:.3g}"
+            axes.annotate(text, (value, place), va="center", fontsize=7)
     if len(series) > 1:
         axes.legend(fontsize=8, loc="lower right")
     return _svg(figure)
@@ -149,10 +150,11 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _plain_ticks(axis: Axis) -> None:
-    """On a logarithmic axis: at 1, 2 and 5 of each decade, as plain numbers."""
+    """On a logarithmic axis: plain numbers, at 1, 2 and 5 of each decade where there is room for that."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    least, most = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 1000 * least else (1,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench.slow import LIMITS
 from trtdream.bench import limits
-from trtdream.bench.limits import bound, limits_of
+from trtdream.bench.limits import bound, bound_of_all, limits_of
 from trtdream.bench.work import Work
 
 
@@ -22,6 +22,12 @@ def test_the_binding_limit(work: Work, milliseconds: float, wanted: str, share: 
     found = bound(milliseconds, work, "float32", LIMITS)
     assert found.limit == wanted
     assert found.share == pytest.approx(share)
+
+
+def test_layers_one_after_another() -> None:
+    """10 ms of arithmetic and 30 ms of memory, each layer by its own limit: 40 ms, most of it memory's."""
+    found = bound_of_all(80.0, [Work(10**9, 10**6), Work(10**6, 3 * 10**8)], "float32", LIMITS)
+    assert (found.limit, found.share) == ("memory", pytest.approx(0.5))
 
 
 def test_measured_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

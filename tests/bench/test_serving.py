@@ -42,7 +42,10 @@ def test_batch(tmp_path: Path) -> None:
     path = write(tmp_path / "a.onnx", ("N", 3, 4, 4))
     assert inputs_for(path, None)["data"].shape == (1, 3, 4, 4)
     assert inputs_for(path, 5)["data"].shape == (5, 3, 4, 4)
-    assert inputs_for(write(tmp_path / "b.onnx", (2, 3, 4, 4)), None)["data"].shape == (2, 3, 4, 4)
+    fixed = write(tmp_path / "b.onnx", (2, 3, 4, 4))
+    assert inputs_for(fixed, None)["data"].shape == inputs_for(fixed, 2)["data"].shape == (2, 3, 4, 4)
+    with pytest.raises(UsageError, match=r"--batch 3: b\.onnx was made for 2"):
+        inputs_for(fixed, 3)
 
 
 def test_what_cannot_be_run(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_limits() -> None:
     found = limits_of("cuda", again=True)
     assert found.bytes_per_s > 1e10
     assert found.flops_per_s["bfloat16"] > found.flops_per_s["float32"]
+    assert found.flops_per_s["int8"] > 0
 
 
 def test_out_of_memory_is_halved(capsys: pytest.CaptureFixture[str]) -> None:

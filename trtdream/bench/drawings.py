@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trtdream.bench.headline import beside
+from trtdream.bench.headline import beside, published_part
 from trtdream.bench.results import WHOLE
 from trtdream.page import Picture
 from trtdream.plots import Dot, bars, curves, scatter
@@ -17,7 +17,7 @@ _HERE = "this machine"
 
 def layer_bars(document: Document) -> Picture | None:
     """Each layer forward and backward, in the network's order."""
-    rows = [row for row in measured(document) if row["name"] != WHOLE]
+    rows = [row for row in measured(document) if row["name"] != WHOLE] if document["what"] == "net" else []
     names = list(dict.fromkeys(row["name"] for row in rows))
     times = {(row["name"], row["part"]): row["median_ms"] for row in rows}
     parts = [part for part in ("forward", "backward") if any((name, part) in times for name in names)]
@@ -79,24 +79,32 @@ def throughput(document: Document) -> Picture | None:
 
 
 def history(document: Document) -> Picture | None:
-    """Milliseconds an image from the K40 to here, published figures first."""
+    """Milliseconds an image from the K40 to here: of each kind of work the published figures, then this machine's."""
     names: list[str] = []
     values: list[float] = []
-    for row in measured(document):
-        published = beside(row["name"], row["part"], row)
-        if not published:
-            continue
-        for figure in sorted(published, key=lambda one: -one.ms_per_image):
-            names.append(f"{row['name']}, {row['part']}: {figure.where}")
+    for (network, part), rows in _by_work(document).items():
+        for figure in sorted(beside(network, rows[0]["part"], rows[0]), key=lambda one: -one.ms_per_image):
+            names.append(f"{network}, {part}: {figure.where}")
             values.append(figure.ms_per_image)
-        names.append(f"{row['name']}, {row['part']}: {_HERE}, batch {row['images']}")
-        values.append(row["ms_per_image"])
+        for row in rows:
+            backend = f", {row['backend']}" if "backend" in row else ""
+            names.append(f"{network}, {part}: {_HERE}{backend}, batch {row['images']}")
+            values.append(row["ms_per_image"])
     if not names:
         return None
     ours = [name for name in names if _HERE in name]
     drawn = bars(names, {"": values}, "ms/image (logarithmic)", logarithmic=True, marked=ours)
     caption = "From published figures to this machine (orange); only the same batch is the same work."
     return Picture(drawn, "Bars: milliseconds an image, published and here", caption)
+
+
+def _by_work(document: Document) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """The rows that something was published beside, by network and part."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in measured(document):
+        if beside(row["name"], row["part"], row):
+            found.setdefault((row["name"], published_part(row["part"], row)), []).append(row)
+    return found
 
 
 def shares(document: Document) -> Picture | None:

@@ -78,13 +78,17 @@ def beside(name: str, part: str, row: Mapping[str, Any]) -> list[Beside]:
     """The published figures for a row of the headline, by its name, part and further numbers."""
     if "ms_per_image" not in row:
         return []
-    published = f"inference {row['precision']}" if part.startswith("inference") else part
     found = []
-    for figure in figures(name, published):
+    for figure in figures(name, published_part(part, row)):
         batch = "" if figure.batch is None else f", batch {figure.batch}"
         ratio = row["ms_per_image"] / figure.ms_per_image if comparable(figure, row["images"]) else None
         found.append(Beside(f"{figure.where}{batch}", figure.source, figure.ms_per_image, ratio))
     return found
+
+
+def published_part(part: str, row: Mapping[str, Any]) -> str:
+    """What `history` calls a measured row's part: whatever the backend, an inference is one."""
+    return f"inference {row['precision']}" if part.startswith("inference") and "precision" in row else part
 
 
 def suitable_batch(name: str, setting: Setting) -> int:

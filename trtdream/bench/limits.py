@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from trtdream.weights.cache import cache_folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+INT8 = "int8"
+_CACHED_FORM = 2
 _COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
 _LARGEST_SIDE = {"cpu": 4096, "cuda": 8192}
 _LONG_ENOUGH_MS = 100.0
@@ -33,7 +36,7 @@ class Limits:
 
     Attributes:
         bytes_per_s: read and written in a large copy.
-        flops_per_s: of a large square matrix product, by precision.
+        flops_per_s: of a large square matrix product, by precision; int8's, of integers, on a GPU only.
         call_ms: what the smallest operation takes.
         measured: when, in UTC.
     """
@@ -58,7 +61,7 @@ class Bound:
 def bound(milliseconds: float, work: Work, precision: str, limits: Limits) -> Bound:
     """Hold a measured time against the time that the machine's ceilings allow.
 
-    A precision without a measured ceiling, as int8, has only those of memory and calls.
+    A precision without a measured ceiling has only those of memory and calls.
     """
     return bound_of_all(milliseconds, [work], precision, limits)
 
@@ -93,7 +96,7 @@ def limits_of(device: str, again: bool = False) -> Limits:
 def _cache_file(device: str) -> Path:
     import torch
 
-    key = json.dumps([describe_machine(), device, torch.get_num_threads()], sort_keys=True)
+    key = json.dumps([_CACHED_FORM, describe_machine(), device, torch.get_num_threads()], sort_keys=True)
     return cache_folder() / "limits" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
@@ -116,9 +119,14 @@ def _measure(device: str) -> Limits:
     with torch.inference_mode():
         copy_ms = _best(clock, lambda: target.copy_(source))
         call_ms = _best(clock, lambda: [one.relu_() for _ in range(100)]) / 100
-        rates = {precision: _matrix_product(clock, device, precision) for precision in PRECISIONS}
+        rates = {precision: _matrix_product(clock, device, precision) for precision in _precisions(device)}
     moved = 2 * source.numel()
     return Limits(moved / copy_ms * 1e3, rates, call_ms, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _precisions(device: str) -> tuple[str, ...]:
+    """torch's product of int8 matrices is fast on a GPU only: on a CPU no ceiling of int8 is known."""
+    return (*PRECISIONS, INT8) if device.startswith("cuda") else PRECISIONS
 
 
 def _matrix_product(clock: Clock, device: str, precision: str) -> float:
@@ -127,9 +135,14 @@ def _matrix_product(clock: Clock, device: str, precision: str) -> float:
 
     side, rate = 256, 0.0
     while side <= _LARGEST_SIDE[torch.device(device).type]:
-        a = torch.full((side, side), 0.5, dtype=dtype_of(precision), device=device)
-        out = torch.empty_like(a)
-        milliseconds = _best(clock, lambda a=a, out=out: torch.mm(a, a, out=out))  # type: ignore[misc]
+        if precision == INT8:
+            a = torch.ones((side, side), dtype=torch.int8, device=device)
+            out = torch.empty((side, side), dtype=torch.int32, device=device)
+            product: Callable[..., Any] = torch._int_mm  # torch has no public one
+        else:
+            a = torch.full((side, side), 0.5, dtype=dtype_of(precision), device=device)
+            out, product = torch.empty_like(a), torch.mm
+        milliseconds = _best(clock, partial(product, a, a, out=out))
         rate = max(rate, 2 * side**3 / milliseconds * 1e3)
         if milliseconds > _LONG_ENOUGH_MS:
             break

@@ -92,6 +92,7 @@ def inputs_for(file: Path, batch: int | None) -> dict[str, np.ndarray]:
     """Noise for every input, open batch axes filled with `batch` (default: the usual one).
 
     Raises:
+        UsageError: a batch that the file was not made for.
         InputRefused: an input has open axes beside the batch.
     """
     from trtdream.runtime.manifest import manifest_path, read_manifest
@@ -102,9 +103,17 @@ def inputs_for(file: Path, batch: int | None) -> dict[str, np.ndarray]:
     for name, (shape, kind) in found.items():
         if any(axis < 1 for axis in shape[1:]):
             raise InputRefused(f"{file}: {name} has open axes beside the batch; export it with a fixed size")
-        own = shape[0] if shape[0] > 0 else manifest.batch[1] if manifest else 1
-        arrays[name] = _filled((batch or own, *shape[1:]), kind)
+        arrays[name] = _filled((_batch_of(file, shape[0], batch, manifest), *shape[1:]), kind)
     return arrays
+
+
+def _batch_of(file: Path, axis: int, batch: int | None, manifest: Manifest | None) -> int:
+    """Raises UsageError for a batch that the file was not made for."""
+    least, usual, greatest = (axis,) * 3 if axis > 0 else manifest.batch if manifest else (1, 1, batch or 1)
+    if batch is not None and not least <= batch <= greatest:
+        sizes = f"{least}" if least == greatest else f"{least} to {greatest}"
+        raise UsageError(f"--batch {batch}: {file.name} was made for {sizes}")
+    return batch or usual
 
 
 def _latency(runner: Runner, data: Mapping[str, Array], device: str, repeats: Repeats) -> dict[str, Timing]:
