@@ -98,10 +98,10 @@ def _resolve_forms(speed: Speed, on_gpu: bool, dtype: torch.dtype) -> Forms:
 
 def apply_settings(compute: Compute, deterministic: bool) -> None:
     """Set what torch keeps for the whole process: tf32, deterministic algorithms, the search for fast convolutions."""
-    precision = "tf32" if compute.tf32 else "ieee"
+    # By torch's older names, as in `pick_device`: where the newer ones set tf32, what reads the older ones raises, and
+    # torch.compile does (torch 2.13).
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = compute.tf32
     if compute.device.type == "cuda":
-        torch.backends.cuda.matmul.fp32_precision = precision
-        torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not deterministic
     if compute.compile:  # what cannot be compiled is run as it is, with a warning
         torch._dynamo.config.suppress_errors = True
