@@ -1,7 +1,7 @@
 """ms of one training iteration, and per image: forward, forward + backward, whole step, in every mode.
 
     python benchmarks/train.py [-o FILE.json] [--device cuda] [--nets caffenet googlenet] [--batch 256]
-                               [--packed SET] [--modes NAME ...] [--seconds 10] [--budget 270]
+                               [--packed SET] [--modes NAME ...] [--seconds 10] [--budget 200]
 
 The networks train as BVLC's recipes say (SGD with momentum and decay; GoogLeNet with both auxiliary classifiers), with
 dropout, from random weights. Synthetic: one batch that lies on the device already. Packed: from a packed set of
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--packed", type=Path, help="a packed set of 256 x 256 pictures")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=10, help="at most, for each number")
-    parser.add_argument("--budget", type=float, default=270, help="seconds after which no mode is begun")
+    parser.add_argument("--budget", type=float, default=200, help="seconds after which no mode is begun")
     options = parser.parse_args()
     device = torch.device(pick_device(options.device))
     modes = chosen(options.modes, device)

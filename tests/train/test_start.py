@@ -14,7 +14,7 @@ from trtdream.console import messages
 from trtdream.errors import UsageError
 from trtdream.net.forms import Forms
 from trtdream.plots import Panel, draw_panels
-from trtdream.train.compute import resolve_compute
+from trtdream.train.compute import Compute, apply_settings, resolve_compute
 from trtdream.train.curves import draw_curves
 from trtdream.train.interrupts import Wish, listening
 from trtdream.train.live import Live
@@ -59,6 +59,15 @@ def test_auto_is_what_is_right_for_the_device(drawn: Path, tmp_path: Path) -> No
 def test_what_the_device_cannot_do(drawn: Path, tmp_path: Path, changes: dict[str, object], wanted: str) -> None:
     with pytest.raises(UsageError, match=wanted):
         resolve_compute(small_recipe(drawn, tmp_path / "run", **changes), CPU, World())
+
+
+def test_tf32_can_be_read_back_by_all_who_ask() -> None:
+    """torch.compile asks by the older names, which refuse a mix of both."""
+    for tf32 in (True, False):
+        apply_settings(Compute(CPU, tf32=tf32), deterministic=False)
+        assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is tf32
+        assert (torch.backends.cuda.matmul.fp32_precision == "tf32") is tf32
+        assert (torch.backends.cudnn.conv.fp32_precision == "tf32") is tf32  # type: ignore[attr-defined]
 
 
 def test_lines_are_caffes() -> None:

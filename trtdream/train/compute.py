@@ -102,12 +102,12 @@ def apply_settings(compute: Compute, deterministic: bool) -> None:
 
     Before anything is computed: cuBLAS reads its setting when it is first used.
     """
-    precision = "tf32" if compute.tf32 else "ieee"
+    # By torch's older names, as in `pick_device`: where the newer ones set tf32, what reads the older ones raises, and
+    # torch.compile does (torch 2.13).
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = compute.tf32
     if compute.device.type == "cuda":
         if deterministic:  # without it torch refuses every matrix product; the value is one of the two NVIDIA names
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cuda.matmul.fp32_precision = precision
-        torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = not deterministic
     if compute.compile:  # what cannot be compiled is run as it is, with a warning
         torch._dynamo.config.suppress_errors = True

@@ -1,6 +1,8 @@
 """Max pooling that remembers the winner's place in its window as a byte, and a gradient that gathers.
 
-Every input looks up the windows it lies in: no two threads add to one number, so the result is always the same.
+Every input looks up the windows it lies in: no two threads add to one number, so the result is always the same. A tile
+is some positions of the map by some channels, so that a position's place in the windows is worked out once for many
+channels.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trtdream.net.kernels.launch import BLOCK, channels_last, grid_over, on_device_of
+from trtdream.net.kernels.launch import channels_last, on_device_of, tiles_over
 from trtdream.net.kernels.launch import takes as takes_tensor
 from trtdream.net.maths.pooling import Window
 
@@ -32,17 +34,18 @@ def max_pool(x: Tensor, window: Window) -> Tensor:
 
 @triton.jit
 def _forward_kernel(  # type: ignore[no-untyped-def]
-    x_ptr, y_ptr, place_ptr, count, channels, height, width, out_height, out_width, least,
+    x_ptr, y_ptr, place_ptr, spots, channels, height, width, out_height, out_width, least,
     KH: tl.constexpr, KW: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
-    BLOCK: tl.constexpr,
+    SPOTS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside, channel, spot = at < count, at % channels, at // channels
+    spot = tl.program_id(0) * SPOTS + tl.arange(0, SPOTS)[:, None]
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
+    inside, at = spot < spots, spot * channels + channel
     top = (spot // out_width) % out_height * SH - PH
     left = spot % out_width * SW - PW
     picture = spot // (out_width * out_height) * height
-    best = tl.full((BLOCK,), float("-inf"), tl.float32)
-    place = tl.full((BLOCK,), _NOBODY, tl.int32)
+    best = tl.full((SPOTS, CHANNELS), float("-inf"), tl.float32)
+    place = tl.full((SPOTS, CHANNELS), _NOBODY, tl.int32)
     for i in tl.static_range(KH):
         for j in tl.static_range(KW):
             row, column = top + i, left + j
@@ -59,15 +62,16 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _backward_kernel(  # type: ignore[no-untyped-def]
-    dy_ptr, place_ptr, dx_ptr, count, channels, height, width, out_height, out_width,
+    dy_ptr, place_ptr, dx_ptr, spots, channels, height, width, out_height, out_width,
     KH: tl.constexpr, KW: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
-    BLOCK: tl.constexpr,
+    SPOTS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside, channel, spot = at < count, at % channels, at // channels
+    spot = tl.program_id(0) * SPOTS + tl.arange(0, SPOTS)[:, None]
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)[None, :]
+    inside, at = spot < spots, spot * channels + channel
     row, column = (spot // width) % height + PH, spot % width + PW
     picture = spot // (width * height) * out_height
-    total = tl.zeros((BLOCK,), tl.float32)
+    total = tl.zeros((SPOTS, CHANNELS), tl.float32)
     for a in tl.static_range((KH + SH - 1) // SH):
         for b in tl.static_range((KW + SW - 1) // SW):
             window_row, window_column = row // SH - a, column // SW - b
@@ -87,8 +91,9 @@ def _max_pool(x: Tensor, geometry: list[int]) -> tuple[Tensor, Tensor]:
     y, places = _tops(x, geometry)
     least = torch.finfo(x.dtype).min
     with on_device_of(x):
-        _forward_kernel[grid_over(y)](
-            x, y, places, y.numel(), *x.shape[1:], *geometry[6:], least, *geometry[:6], BLOCK=BLOCK
+        tiles = tiles_over(y)
+        _forward_kernel[tiles.grid](
+            x, y, places, tiles.spots, *x.shape[1:], *geometry[6:], least, *geometry[:6], *tiles.sides
         )
     return y, places
 
@@ -102,8 +107,9 @@ def _max_pool_backward(dy: Tensor, places: Tensor, geometry: list[int], height: 
     dy = channels_last(dy)
     dx = _bottom(dy, height, width)
     with on_device_of(dy):
-        _backward_kernel[grid_over(dx)](
-            dy, places, dx, dx.numel(), *dx.shape[1:], *geometry[6:], *geometry[:6], BLOCK=BLOCK
+        tiles = tiles_over(dx)
+        _backward_kernel[tiles.grid](
+            dy, places, dx, tiles.spots, *dx.shape[1:], *geometry[6:], *geometry[:6], *tiles.sides
         )
     return dx
 
