@@ -13,6 +13,9 @@ from PIL import Image
 from tests.train.small import losses, small_recipe
 from trtdream.data.synth import class_name
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
+from trtdream.net.kind import Phase
+from trtdream.net.kinds.probability import Accuracy
+from trtdream.net.zoo import build
 from trtdream.runtime.image import load_image
 from trtdream.runtime.open_model import open_model
 from trtdream.runtime.preprocess import preprocess
@@ -21,6 +24,7 @@ from trtdream.train.run import Choice, train
 from trtdream.train.snapshot import list_snapshots, read_snapshot
 from trtdream.train.step import Step
 from trtdream.train.testing import test_recipe as score
+from trtdream.train.testing import with_top5
 
 
 def test_it_learns(drawn: Path, tmp_path: Path) -> None:
@@ -141,6 +145,30 @@ def test_scores_of_a_snapshot_are_those_of_the_last_test(drawn: Path, tmp_path: 
     other.write_text((tmp_path / "small.prototxt").read_text().replace("num_output: 8", "num_output: 9"))
     with pytest.raises(InputRefused, match=r"does not fit|another network"):
         score(small_recipe(drawn, tmp_path / "run", net__path=str(other)))
+
+
+def test_top5_is_told_where_a_net_tells_only_top1() -> None:
+    """CaffeNet's accuracy gets one; GoogLeNet tells both itself."""
+    caffenet = with_top5(build("caffenet", 1000, deploy=False).for_phase(Phase.TEST))
+    added = next(layer for layer in caffenet.layers if layer.name == "accuracy/top-5")
+    assert isinstance(added.kind, Accuracy) and added.kind.top_k == 5 and added.bottoms == ("fc8", "label")
+    googlenet = build("googlenet", 1000, deploy=False).for_phase(Phase.TEST)
+    assert with_top5(googlenet) == googlenet
+
+
+def test_top5_counts_what_is_among_the_five_best(drawn: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(drawn, tmp_path / "run", data__test__0__iterations=6, solver__max_iter=20)
+    net = tmp_path / "small.prototxt"
+    net.write_text(net.read_text().replace("num_output: 4", "num_output: 12"))
+    train(recipe)
+    found = score(recipe).sets[0]
+    model = open_model(str(list_snapshots(tmp_path / "run")[-1]))
+    rows = [line.rsplit(" ", 1) for line in (drawn / "train.txt").read_text().splitlines()]
+    pictures = [preprocess(load_image(drawn / name), model.pictures) for name, _ in rows]
+    best = model.module()(torch.from_numpy(np.stack(pictures)))["prob"].topk(5).indices
+    among = [int(label) in row for (_, label), row in zip(rows, best.tolist(), strict=True)]
+    assert found["accuracy/top-5"] == pytest.approx(sum(among) / len(among), abs=1.01 / 48)
+    assert found["accuracy"] < found["accuracy/top-5"]
 
 
 def test_labels_outside_the_classes_are_refused(drawn: Path, tmp_path: Path) -> None:

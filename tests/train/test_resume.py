@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from tests.train.processes import train_away
@@ -56,6 +57,23 @@ def test_stopped_twice_at_random_iterations(straight: Path, drawn: Path, tmp_pat
 @pytest.mark.parametrize("seed", range(20))
 def test_stopped_at_twenty_random_iterations(straight: Path, drawn: Path, tmp_path: Path, seed: int) -> None:
     _stop_and_go_on(straight, drawn, tmp_path / "run", [random.Random(100 + seed).randrange(1, 60)])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("graph", [True, False])
+def test_on_a_gpu_if_it_is_to_be_deterministic(drawn: Path, tmp_path: Path, precision: str, graph: bool) -> None:
+    """Dropout inside a replayed graph too; the run stops before, while and after the graph is recorded."""
+    changes = {"precision": precision, "run__device": "cuda", "run__deterministic": True, "speed__cuda_graph": graph}
+    try:
+        train(small_recipe(drawn, tmp_path / "straight", **changes))
+        for index, stop in enumerate((2, 4, 37, 60)):
+            recipe = small_recipe(drawn, tmp_path / "run", solver__max_iter=stop, **changes)
+            train(recipe, Choice(resume="latest" if index else None))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    same_state(tmp_path / "run/iter_60", tmp_path / "straight/iter_60")
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdaDelta"])

@@ -69,12 +69,14 @@ def test(
         Path | None,
         typer.Option("--weights", help="Weights to test: a file or a snapshot. [default: the run's last snapshot]"),
     ] = None,
-    iterations: Annotated[int | None, typer.Option("--iterations", min=1, help="Batches. [default: all]")] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="Batches of a test set. [default: the recipe's]")
+    ] = None,
     root: RootOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Test as `caffe test` does: the net's outputs, averaged over the batches of each test set."""
+    """Test as `caffe test` does: losses and top-1/top-5 accuracy, averaged over the batches of each test set."""
     from trtdream.recipe.load import load_recipe
     from trtdream.recipe.shipped import find_recipe
     from trtdream.train.testing import test_recipe

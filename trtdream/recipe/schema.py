@@ -172,7 +172,10 @@ class Speed(Section):
 
 
 class Run(Section):
-    """Where a run lies and how it is kept."""
+    """Where a run lies and how it is kept.
+
+    On a CPU a resumed run has the bits of one that nothing stopped; on a GPU only under `deterministic`, a slower way.
+    """
 
     folder: Path
     seed: Whole = 0

@@ -58,13 +58,22 @@ def assemble(recipe: Recipe, world: World, device: torch.device) -> tuple[Saving
 
 
 def open_tests(
-    recipe: Recipe, trained: TorchNet | None, compute: Compute, world: World, classes: int | None
+    recipe: Recipe,
+    trained: TorchNet | None,
+    compute: Compute,
+    world: World,
+    classes: int | None,
+    change: Callable[[Net], Net] | None = None,
 ) -> list[Tester]:
-    """The recipe's test sets, each with its net, which shares the weights of the trained one, if there is one."""
+    """The recipe's test sets, each with its net, which shares the weights of the trained one, if there is one.
+
+    `change` may make another net of a test's first.
+    """
     tests = []
     for pictures in recipe.data.test:
         feeding = open_feeding(recipe, pictures, "TEST", compute, world, classes)
-        net = build_net(test_net(recipe, pictures), Phase.TEST, feeding, compute, recipe.run.seed)
+        tested = test_net(recipe, pictures)
+        net = build_net(change(tested) if change else tested, Phase.TEST, feeding, compute, recipe.run.seed)
         if trained is not None:
             net.share_weights(trained)
         tests.append(Tester(net, feeding, pictures.iterations, world))

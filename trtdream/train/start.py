@@ -62,12 +62,14 @@ def announce(saving: Saving, compute: Compute, free: int, log: Log) -> None:
         f"{count} images, {batch} an iteration, {solver.max_iter} iterations ({passes:.3g} passes), "
         f"{saving.world.size} process(es)"
     )
-    for index, tester in enumerate(saving.tests):
+    for index, tester in enumerate(saving.tests if solver.test_interval else ()):
         images, there = tester.iterations * tester.feeding.pictures.batch, len(tester.feeding.loader.source)
-        log.line(f"Test net #{index}: {images} images of {there} every {solver.test_interval or 'no'} iterations")
+        log.line(f"Test net #{index}: {images} images of {there} every {solver.test_interval} iterations")
     each = snapshot_bytes(update)
     most = each * (run.keep + 1)  # one more while it is written
     log.line(f"A snapshot takes {_size(each)}, {run.keep} are kept: {_size(most)} at most, {_size(free)} are free")
+    if saving.step.device.type == "cuda" and not run.deterministic:
+        log.line("Resumed on this GPU it goes on, not to the bit: run.deterministic=true would, and be slower")
     if free < most:
         log.line("There is room for one snapshot, but not for all that are kept: lower run.keep, or make room", "W")
 
