@@ -20,6 +20,7 @@ from trtdream.export.precision import Precision
 from trtdream.export.samples import Samples
 from trtdream.export.sizes import Batch
 from trtdream.runtime.manifest import Manifest
+from trtdream.runtime.preprocess import Preprocess, preprocess
 from trtdream.runtime.tensorrt import Library
 
 MODEL = random_model(TOWER + PROB)
@@ -39,6 +40,20 @@ def test_every_blob_of_every_precision(precision: Precision, tmp_path: Path) -> 
     assert [blob.blob for blob in blobs][:4] == ["c1@c1", "c1", "n1", "p1"] and blobs[-1].blob == "prob"
     first_drift(manifest, blobs)
     assert all(blob.relative_error < (0.3 if precision in ("int8", "fp8") else 0.03) for blob in blobs)
+
+
+def test_a_graph_that_takes_pictures(tmp_path: Path) -> None:
+    model = replace(MODEL, preprocess=Preprocess((29, 31), None, np.array([104, 117, 123], np.float32)))
+    options = GraphOptions.for_precision(Precision.FP16, Batch(1, 4, 16), front=True)
+    request = Request(Precision.FP16, options, tmp_path, "net", "trtdream export net")
+    random = np.random.default_rng(0).integers(0, 256, (9, 29, 31, 3), np.uint8)
+    assert model.preprocess is not None
+    blobs = np.stack([preprocess(picture, model.preprocess) for picture in random])
+    samples = Samples(blobs, random, "9 random pictures")
+    manifest = export_onnx(model, request, write_graph(model, request, None), samples)
+    assert manifest.inputs == {"images": "Nx29x31x3"}
+    found = compare_blobs(model, tmp_path, manifest, samples)
+    assert found[0].blob == "data" and all(blob.passed for blob in found)
 
 
 def test_a_fixed_batch(tmp_path: Path) -> None:

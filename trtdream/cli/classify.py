@@ -73,7 +73,8 @@ def classify(
     seen = classify_files(model, [one.path for one in named], max(top, 5), oversample, classifier, load)
     seconds = time.perf_counter() - started
     rate = f", {len(named) / seconds:.0f} pictures/s with decoding" if len(named) > 1 else ""
-    say(f"{classifier.runner.description}{rate}")
+    instead = f" ({classifier.instead})" if classifier.instead else ""
+    say(f"{classifier.runner.description}{instead}{rate}")
     right = accuracy([[one.index for one in each] for each in seen], [one.label for one in named])
     shown = [each[:top] for each in seen]
     if sheet is not None:

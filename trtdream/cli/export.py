@@ -91,6 +91,9 @@ def export(
             hardware_compatible=hardware_compatible,
             limits=Limits(build_time, build_memory),
         )
+    quantised = [name for name, given in (("--keep", keep), ("--calibration", calibration)) if given]
+    if quantised and not (int8 or fp8):
+        raise UsageError(f"{quantised[0]} goes with --int8 or --fp8")
     if net is not None and net.endswith(".onnx"):
         _export_foreign(Path(net), chosen, engine, folder, batch, force, as_json)
         return
@@ -168,6 +171,8 @@ def _engine_request(target: str | None, **options: Any) -> EngineRequest | None:
         raise UsageError(f"--target {target}: sm_89 and the like are wanted")
     capability = f"{target[3:-1]}.{target[-1]}" if target else None
     library = library_for(cuda.gpus, capability)
+    if library is not None and library.is_rtx and (options["version_compatible"] or options["hardware_compatible"]):
+        raise UsageError("TensorRT-RTX builds for one version and the GPUs named with --target: no compatible engines")
     if library is not None:
         gpu = None if capability else cuda.gpus[0]
         return EngineRequest(library, gpu, capability or cuda.gpus[0].capability, **options)
@@ -184,6 +189,8 @@ def _export_foreign(
     from trtdream.export.foreign import compile_foreign
     from trtdream.export.sizes import Batch
 
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
     if chosen:
         raise UsageError(f"{path}: is compiled in the types it has; --{chosen[0]} goes with networks")
     if engine is None:

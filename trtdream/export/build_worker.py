@@ -49,7 +49,7 @@ def build(job: Job) -> dict[str, Any]:
     with _timing_cache(library, config, job):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ValueError("no engine came of it; the lines above say why")
+        raise ValueError("the builder gave nothing")
     content = bytes(plan)
     Path(job.engine).write_bytes(content)
     gpus = ask_cuda().gpus

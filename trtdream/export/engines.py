@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from trtdream.console import say
@@ -76,7 +77,7 @@ def fastest_classifier(
     if device.startswith("cuda") and (classifier := _from_engine(folder, fitting)):
         return classifier
     if precision is None:
-        return _from_network(model, device)
+        return replace(_from_network(model, device), instead=_why_no_engine(folder, device))
     for one in fitting:
         if not one.is_engine:
             check_file(folder / one.file, one)
@@ -120,6 +121,12 @@ def _from_engine(folder: Path, fitting: list[Manifest]) -> Classifier | None:
 
             return _classifier(TensorRTRunner(folder / one.file), one)
     return None
+
+
+def _why_no_engine(folder: Path, device: str) -> str:
+    if device.startswith("cuda"):
+        return f"no engine of this network in {folder}: `trtdream export --fp16` makes one"
+    return "" if ask_cuda().gpus else "no GPU here for an engine"
 
 
 def _classifier(runner: Runner, one: Manifest) -> Classifier:

@@ -54,7 +54,7 @@ def compare_blobs(model: Model, folder: Path, manifest: Manifest, samples: Sampl
     for the time of the comparison. It fuses less than the first, so what goes wrong in a fusion is not seen in it.
 
     Raises:
-        UsageError: the file takes pictures, or the ONNX of an engine is missing.
+        UsageError: the ONNX of an engine is missing or not known.
         InputRefused: a file is not its manifest's, or an engine that is not for this machine.
     """
     if not manifest.onnx:
@@ -65,13 +65,14 @@ def compare_blobs(model: Model, folder: Path, manifest: Manifest, samples: Sampl
     check_onnx(path, manifest)
     graph, tensors = watched(path, model)
     few = samples.blobs[:_FEW]
+    given = few if samples.pictures is None or IMAGES not in manifest.inputs else samples.pictures[:_FEW]
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory()))
         run = stack.enter_context(_runner(model, manifest, graph, list(tensors), scratch))
         reference = stack.enter_context(TorchRunner(model, list(tensors)))
         fixed = manifest.batch[0] == manifest.batch[2]
         wanted = run_in_batches(reference, few, _FEW)
-        found = run_in_batches(run, few, manifest.batch[1] if fixed else min(_FEW, manifest.batch[2]), fixed)
+        found = run_in_batches(run, given, manifest.batch[1] if fixed else min(_FEW, manifest.batch[2]), fixed)
     names = tensors if set(tensors.values()) <= set(found) else {name: name for name in tensors}
     return compared(wanted, {name: found[tensor] for name, tensor in names.items()}, _least(manifest))
 
@@ -104,15 +105,9 @@ def first_drift(manifest: Manifest, blobs: Sequence[BlobAgreement]) -> None:
 
 
 def watched(path: Path, model: Model) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """The graph in a file with every blob as an output, and for each blob the tensor that holds it.
-
-    Raises:
-        UsageError: it takes pictures.
-    """
+    """The graph in a file with every blob as an output, and for each blob the tensor that holds it."""
     read_onnx(path)
     graph = onnx.load(path)
-    if IMAGES in {info.name for info in graph.graph.input}:
-        raise UsageError(f"{path.name}: takes pictures; --per-layer compares files whose input is the network's blob")
     types = element_types(graph)
     written = {name for node in graph.graph.node for name in node.output}
     values = [name for step in model.graph.steps for name in step.writes if name in written]

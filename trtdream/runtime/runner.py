@@ -91,9 +91,13 @@ def run_in_batches(run: Runner, data: np.ndarray, size: int, fixed: bool = False
 
 @dataclass(frozen=True)
 class Classifier:
-    """A runner of class probabilities: the output that holds them, and how many pictures to run at a time."""
+    """A runner of class probabilities: the output that holds them, and how many pictures to run at a time.
+
+    instead: why nothing faster runs; empty if this was asked for, or is the fastest.
+    """
 
     runner: Runner
     output: str
     batch: int
     fixed: bool = False
+    instead: str = ""
