@@ -11,6 +11,7 @@ from PIL import Image
 from tests.train.small import small_recipe
 from trtdream.console import messages
 from trtdream.errors import UsageError
+from trtdream.net.forms import Forms
 from trtdream.plots import Panel, draw_panels
 from trtdream.train.compute import resolve_compute
 from trtdream.train.curves import draw_curves
@@ -28,16 +29,30 @@ def test_auto_is_what_is_right_for_the_device(drawn: Path, tmp_path: Path) -> No
     recipe = small_recipe(drawn, tmp_path / "run", precision="auto")
     on_cpu = resolve_compute(recipe, CPU, World())
     assert (on_cpu.dtype, on_cpu.cuda_graph, on_cpu.fused_update) == (torch.float32, False, True)
+    assert on_cpu.forms == Forms(merge_branches=True)
     on_gpu = resolve_compute(recipe, GPU, World())
-    assert (on_gpu.dtype, on_gpu.cuda_graph) == (torch.bfloat16, True)
+    assert (on_gpu.dtype, on_gpu.cuda_graph, on_gpu.compile) == (torch.bfloat16, True, False)
+    long = small_recipe(drawn, tmp_path / "run", solver__max_iter=450000)
+    assert resolve_compute(long, GPU, World()).compile and not resolve_compute(long, CPU, World()).compile
+    assert on_gpu.forms == Forms(space_to_depth=True)
     assert not resolve_compute(recipe, GPU, World(0, 2)).cuda_graph
-    off = small_recipe(drawn, tmp_path / "run", speed={"fused_update": False, "channels_last": False})
+    off = small_recipe(
+        drawn, tmp_path / "run", speed={"fused_update": False, "channels_last": False, "merge_branches": False}
+    )
     assert resolve_compute(off, CPU, World()).describe() == "cpu, float32"
+    on = small_recipe(drawn, tmp_path / "run", speed={"space_to_depth": True, "split_groups": True})
+    described = "cpu, float32, channels_last, fused_update, merge_branches, space_to_depth, split_groups"
+    assert resolve_compute(on, CPU, World()).describe() == described
 
 
 @pytest.mark.parametrize(
     ("changes", "wanted"),
-    [({"precision": "tf32"}, "precision: needs a GPU"), ({"speed__cuda_graph": True}, "speed.cuda_graph: needs a GPU")],
+    [
+        ({"precision": "tf32"}, "precision: needs a GPU"),
+        ({"speed__cuda_graph": True}, "speed.cuda_graph: needs a GPU"),
+        ({"speed__triton_lrn": True}, "speed.triton_lrn: needs a GPU"),
+        ({"speed__triton_max_pool": True}, "speed.triton_max_pool: needs a GPU"),
+    ],
 )
 def test_what_the_device_cannot_do(drawn: Path, tmp_path: Path, changes: dict[str, object], wanted: str) -> None:
     with pytest.raises(UsageError, match=wanted):

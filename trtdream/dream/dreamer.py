@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -111,9 +111,14 @@ class Dreamer:
             return pick_tile(graph, self.objective, size, computing.memory, itemsize)
         return computing.tile if computing.tile < max(size) else 0
 
-    def mask(self, size: Size) -> np.ndarray | None:
+    def mask(self, size: Size, note: Callable[[str], None]) -> np.ndarray | None:
         """How far each pixel of a picture of that size may change, H x W of 0..1; None: as far as it likes."""
-        return None if self._mask is None else feathered_mask(self._mask, size, self.settings.feather)
+        if self._mask is None:
+            return None
+        (height, width), wanted = self._mask.shape[:2], f"{size[1]} x {size[0]}"
+        if (height, width) != size:
+            note(f"the mask is {width} x {height}: resized to the picture's {wanted}")
+        return feathered_mask(self._mask, size, self.settings.feather)
 
 
 class _Night:
@@ -123,7 +128,7 @@ class _Night:
         self.dreamer, self.settings, self.picture, self.watch = dreamer, dreamer.settings, picture, watch
         self.sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
         self.base = zoom(dreamer.canvas.blob(picture), self.sizes[-1])
-        mask = dreamer.mask(self.sizes[-1])
+        mask = dreamer.mask(self.sizes[-1], watch.on_note)
         self.mask = None if mask is None else torch.from_numpy(mask)[None, None].to(self.base)
         self.octaves: list[Octave] = []
         self.data = torch.empty(0)  # the picture as it is now, at the octave of `level`

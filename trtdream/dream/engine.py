@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from trtdream.dream.objectives import Objective
+from trtdream.dream.objectives import Objective, Values
 from trtdream.net.torch_module import TorchNet
 
 
@@ -38,6 +39,23 @@ class WholeEngine:
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
         seen = data.detach().to(self.dtype).requires_grad_()
-        score = self.objective.score(self.module(seen, sorted(self.objective.values)))
-        (gradient,) = torch.autograd.grad(score, seen)
-        return score.detach().to(data.dtype), gradient.to(data.dtype)
+        return uphill(self.objective.score, self.module(seen, sorted(self.objective.values)), seen)
+
+
+def uphill(score: Callable[[Values], Tensor], found: Values, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """A score of values found in what was seen, and its gradient to it; both float32 (or wider, as the values are).
+
+    Half precision: the score and its gradient to the values are taken in float32, and what goes back through the
+    network is scaled to at most 1, for float16 ends at 65504.
+    """
+    if seen.dtype not in (torch.float16, torch.bfloat16):
+        total = score(found)
+        (gradient,) = torch.autograd.grad(total, seen)
+        return total.detach(), gradient
+    wide = {name: blob.detach().float().requires_grad_() for name, blob in found.items()}
+    total = score(wide)
+    slopes = torch.autograd.grad(total, list(wide.values()))
+    most = torch.stack([slope.abs().amax() for slope in slopes]).amax().clamp(min=1e-30)
+    down = [(slope / most).to(seen.dtype) for slope in slopes]
+    (gradient,) = torch.autograd.grad(list(found.values()), seen, down)
+    return total.detach(), gradient.float() * most

@@ -16,8 +16,8 @@ from math import lcm
 import torch
 from torch import Tensor
 
-from trtdream.dream.engine import WholeEngine
-from trtdream.dream.objectives import Objective, Part
+from trtdream.dream.engine import WholeEngine, uphill
+from trtdream.dream.objectives import Objective, Part, Values
 from trtdream.errors import TrtdreamError, UsageError
 from trtdream.net.graph import Graph
 from trtdream.net.receptive import Field, receptive_fields
@@ -135,17 +135,20 @@ class TiledEngine:
 
     def _piece(self, data: Tensor, tile: Tile, places: Mapping[str, tuple[int, int]]) -> tuple[Tensor, Tensor]:
         seen = data.to(self.dtype, memory_format=torch.channels_last, copy=True).requires_grad_()
-        found = self.module(seen, sorted(self.objective.values))
-        blocks, parts = {}, {}
-        for name, ((top, bottom), (left, right)) in tile.places.items():
-            # The piece's own place 0 is the picture's place `over`, `across`
-            stride = self.tiling.fields[name].stride
-            over, across = tile.rows[0] // stride[0], tile.columns[0] // stride[1]
-            blocks[name] = found[name][:, :, top - over : bottom - over, left - across : right - across]
-            parts[name] = Part(top, left, *places[name])
-        score = self.objective.score_parts(blocks, parts)
-        (gradient,) = torch.autograd.grad(score, seen)
-        return score.detach().to(data.dtype), gradient.to(data.dtype)
+        parts = {name: Part(rows[0], columns[0], *places[name]) for name, (rows, columns) in tile.places.items()}
+
+        def score(found: Values) -> Tensor:
+            blocks = {name: self._block(found[name], name, tile) for name in tile.places}
+            return self.objective.score_parts(blocks, parts)
+
+        return uphill(score, self.module(seen, sorted(self.objective.values)), seen)
+
+    def _block(self, value: Tensor, name: str, tile: Tile) -> Tensor:
+        """The places that the tile answers for; the piece's own place 0 is the picture's place `over`, `across`."""
+        stride = self.tiling.fields[name].stride
+        over, across = tile.rows[0] // stride[0], tile.columns[0] // stride[1]
+        (top, bottom), (left, right) = tile.places[name]
+        return value[:, :, top - over : bottom - over, left - across : right - across]
 
 
 class SpareEngine:

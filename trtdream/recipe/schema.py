@@ -155,12 +155,20 @@ class Solver(Section):
 
 
 class Speed(Section):
-    """How the same training is computed; `auto` picks what is right for the device. No key changes what is computed."""
+    """How the same training is computed; `auto` picks what is right for the device. No key changes what is computed.
+
+    What `auto` picks is in `trtdream.train.compute`, with what was measured; `benchmarks/train.py` measures each alone.
+    """
 
     channels_last: Switch = "auto"
     fused_update: Switch = "auto"
     compile: Switch = "auto"
     cuda_graph: Switch = "auto"
+    merge_branches: Switch = "auto"  # an inception module's 1 x 1 convolutions of one value as one
+    space_to_depth: Switch = "auto"  # a strided convolution on the picture as one of stride 1 on more channels
+    split_groups: Switch = "auto"  # a grouped convolution as one convolution a group
+    triton_lrn: Switch = "auto"  # not measured yet, so `auto` is off
+    triton_max_pool: Switch = "auto"  # not measured yet, so `auto` is off
 
 
 class Run(Section):

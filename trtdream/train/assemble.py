@@ -74,6 +74,7 @@ def build_net(net: Net, phase: Phase, feeding: Feeding, compute: Compute, seed: 
     shapes = feeding.shapes(connect(net))
     made = TorchNet(net, phase, shapes, generator=torch.Generator().manual_seed(seed))
     made.compute_dtype = None if compute.dtype == torch.float32 else compute.dtype
+    made.forms = compute.forms
     layout = torch.channels_last if compute.channels_last else torch.preserve_format
     made.to(device=compute.device, memory_format=layout)  # type: ignore[call-overload]
     return made

@@ -23,6 +23,8 @@ class GraphStep(Step):
 
     def __init__(self, net: TorchNet, update: Update, compiled: bool = False) -> None:
         super().__init__(net, update, compiled=compiled)
+        if compiled:  # with the rate on the device nothing of it is ever compiled anew
+            self._change = torch.compile(update.apply, dynamic=False)
         self._done = 0
         self._stream = torch.cuda.Stream(self.device)
         self._rate = torch.zeros((), device=self.device)
