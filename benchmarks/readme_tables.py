@@ -93,6 +93,67 @@ def inference_note(document: dict[str, Any]) -> str:
     return f"Median of {runs} runs after warming up; {where}, onnxruntime {machine['onnxruntime-gpu']}; no decoding."
 
 
+def train(document: dict[str, Any]) -> str:
+    """ms, per image on a GPU and per batch on a CPU, as Caffe's own numbers were given; a mode without says why."""
+    unit = "ms_per_image" if document["device"] == "cuda" else "median_ms"
+    parts = {
+        "forward": "forward",
+        "forward_backward": "forward + backward",
+        "step": "whole step",
+        "step_from_packed": "from a packed set",
+    }
+    name = "ms an image" if unit == "ms_per_image" else "ms a batch"
+    lines = [
+        f"| network, batch | mode, {name} | {' | '.join(parts.values())} | memory |",
+        f"| --- | --- | {'--- | ' * len(parts)}--- |",
+    ]
+    lines += [_caffes(*entry, list(parts)) for entry in _caffe_rows(document)]
+    for row in document["rows"]:
+        what = f"| {row['network']}, {row['batch']} | {row['mode']} |"
+        if reason := row.get("failed") or row.get("skipped"):
+            lines.append(f"{what} {reason} {'| ' * len(parts)}|")
+            continue
+        cells = [_milliseconds(row[part][unit]) if part in row else "" for part in parts]
+        memory = f"{row['peak_memory_bytes'] / 1e9:.1f} GB" if "peak_memory_bytes" in row else ""
+        lines.append(f"{what} {' | '.join([*cells, memory])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _caffe_rows(document: dict[str, Any]) -> list[tuple[str, str, dict[str, float]]]:
+    """What stands beside ours: a K40's ms an image, or Caffe's ms a batch on two cores where ours has that batch."""
+    networks = {(row["network"], row["batch"]) for row in document["rows"]}
+    if document["device"] == "cuda":
+        named = sorted({name for name, _ in networks})
+        known = document["k40_ms_per_image"]
+        return [(name, "Caffe, K40 (2014)", known[name]) for name in named if name in known]
+    known = document["caffe_cpu_ms"]
+    return [
+        (f"{name}, {batch}", "Caffe, 2 cores", known[name])
+        for name, batch in sorted(networks)
+        if known.get(name, {}).get("batch") == batch
+    ]
+
+
+def _caffes(what: str, mode: str, times: dict[str, float], parts: list[str]) -> str:
+    cells = [_milliseconds(times[part]) if part in times else "" for part in parts]
+    return f"| {what} | {mode} | {' | '.join(cells)} | |"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.4f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def train_note(document: dict[str, Any]) -> str:
+    machine = document["machine"]
+    runs = max((row["step"]["runs"] for row in document["rows"] if "step" in row), default=0)
+    where = machine["gpu"] if document["device"] == "cuda" else f"{machine['processor']}, {document['threads']} threads"
+    bf16 = "" if document["bf16_instructions"] else "; a processor without bf16 instructions"
+    return (
+        f"Median of at most {runs} runs after warming up; {where}{bf16}, torch {machine['torch']}; with dropout, "
+        "momentum and decay; synthetic batches lie on the device."
+    )
+
+
 def headline(document: dict[str, Any]) -> str:
     """`trtdream bench --json`: each measured row, with the published figures that were of another size marked so."""
     lines = [
@@ -122,6 +183,8 @@ TABLES: dict[str, tuple[Writer, Writer]] = {
     "forward.json": (forward, forward_note),
     "data_cpu.json": (data, data_note),
     "inference.json": (inference, inference_note),
+    "train_cpu.json": (train, train_note),
+    "train_h100.json": (train, train_note),
     "headline.json": (headline, headline_note),
 }
 

@@ -20,6 +20,9 @@ p { max-width: 46rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
 figure.wide { overflow-x: auto; }
 img { background: #fff; border-radius: .3rem; height: auto; max-width: 100%; }
+.grid { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
+.grid figure { margin: 0; overflow-wrap: anywhere; }
+.grid img { width: 100%; }
 figcaption { font-size: .9rem; opacity: .75; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left; white-space: nowrap; }
@@ -94,6 +97,18 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Pictures side by side, as many in a row as there is room for."""
+
+    pictures: Sequence[Picture]
+
+    def html(self) -> str:
+        """Raises: as `Picture.html`."""
+        figures = "\n".join(picture.html() for picture in self.pictures)
+        return f'<div class="grid">\n{figures}\n</div>'
+
+
+@dataclass(frozen=True)
 class Preformatted:
     """Text as it stands: a command's output, a file."""
 
@@ -103,7 +118,7 @@ class Preformatted:
         return f"<pre>{escape(self.text)}</pre>"
 
 
-Part = Heading | Paragraph | Table | Picture | Preformatted
+Part = Heading | Paragraph | Table | Picture | Grid | Preformatted
 
 
 def page(title: str, parts: Iterable[Part]) -> str:

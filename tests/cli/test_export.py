@@ -56,7 +56,7 @@ def test_export_list_inspect_verify_remove(here: Path) -> None:
     verified = trtdream(here, "verify", "net_fp16", *own)
     assert verified.code == 0 and "top-1 100.0%" in verified.out, verified.err
     layers = json.loads(trtdream(here, "engines", "verify", "net_fp16", *own, "--per-layer", "--json").out)
-    assert [blob["backend"] for blob in layers][:3] == ["c1@c1", "c1", "n1"]
+    assert [blob["blob"] for blob in layers][:3] == ["c1@c1", "c1", "n1"]
     assert all(blob["cosine"] > 0.999 for blob in layers)
 
     assert trtdream(here, "engines", "rm", "net_fp16").code == 0
@@ -110,6 +110,8 @@ def test_disagreement_is_exit_4(here: Path) -> None:
         (["--lrn", "none"], 2, "--lrn none"),
         (["--dynamic-size"], 3, "unless the map's size is fixed"),
         (["--sensitivity"], 2, "--sensitivity goes with"),
+        (["--fp16", "--keep", "c1"], 2, "--keep goes with --int8"),
+        (["--calibration", "."], 2, "--calibration goes with --int8"),
         (["--images", "missing.jpg"], 2, "missing.jpg"),
     ],
 )
@@ -135,6 +137,13 @@ def test_engine_ahead_of_time(here: Path) -> None:
     assert engine["file"].startswith("net_fp16_b1-8-64_sm89_rtx") and engine["built"]["capability"] == "8.9"
     assert engine["layer_types"]["HALF"] > 10 and not engine["passed"]
     assert (here / "engines" / engine["file"]).stat().st_size > 10_000
+
+
+def test_rtx_has_no_compatible_engines(here: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT-RTX is not installed")
+    refused = export(here, "--target", "sm_89", "--version-compatible")
+    assert refused.code == 2 and "no compatible engines" in refused.err
+    assert trtdream(here, "export", "none.onnx").err.endswith("none.onnx: no such file\n")
 
 
 def test_foreign_onnx(here: Path) -> None:

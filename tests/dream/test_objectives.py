@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trtdream.dream.objectives import channels, guide, l2
+from trtdream.dream.objectives import guide, l2
 from trtdream.errors import UsageError
 
 BLOB = np.arange(2 * 3 * 2, dtype=np.float64).reshape(1, 2, 3, 2) - 5  # 1 x 2 x 3 x 2
@@ -16,9 +16,9 @@ def scored(objective, **values: np.ndarray) -> float:  # type: ignore[no-untyped
 
 def test_l2_and_channels() -> None:
     assert scored(l2("a"), a=BLOB) == 0.5 * (BLOB**2).sum()
-    assert scored(channels("a", [1]), a=BLOB) == 0.5 * (BLOB[:, 1] ** 2).sum()
+    assert scored(l2("a", [1]), a=BLOB) == 0.5 * (BLOB[:, 1] ** 2).sum()
     with pytest.raises(UsageError, match="0 to 1"):
-        scored(channels("a", [2]), a=BLOB)
+        scored(l2("a", [2]), a=BLOB)
 
 
 def test_sums_and_weights() -> None:

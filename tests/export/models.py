@@ -34,13 +34,17 @@ def model_of(net: Net, weights: Mapping[str, Sequence[np.ndarray]]) -> Model:
 def random_model(text: str, name: str = "test", seed: int = 0) -> Model:
     """The net of a prototxt text with random weights, factors of variance positive."""
     net = net_from_text(text, name)
+    return model_of(net, random_weights(net, seed))
+
+
+def random_weights(net: Net, seed: int = 0) -> dict[str, Sequence[np.ndarray]]:
+    """Normal numbers that keep blobs of their size; magnitudes for a BatchNorm's statistics."""
     random = np.random.default_rng(seed)
-    weights = {
+    return {
         layer.step.layer.name: tuple(_random(random, weight) for weight in layer.weights)
         for layer in infer_shapes(connect(net.for_phase(Phase.TEST)))
         if layer.weights
     }
-    return model_of(net, weights)
 
 
 def _random(random: np.random.Generator, weight: Weight) -> np.ndarray:

@@ -193,6 +193,17 @@ def test_types_are_counted_from_the_inspectors_words() -> None:
     assert count_types({"Layers": layers}) == {"FLOAT": 1, "HALF": 2, "INT8": 1}
 
 
+def test_types_are_counted_where_the_inspector_tells_no_formats() -> None:
+    """So it is with a dynamic batch; the layer is as TensorRT 8.6 tells it."""
+    dynamic = [{"Format/Datatype": "N/A due to dynamic shapes"}]
+    layers = [
+        {"Name": "a", "Outputs": dynamic, "Weights": {"Type": "Int8", "Count": 13824}, "Bias": {"Type": "Float"}},
+        {"Name": "b", "Outputs": dynamic, "Weights": {"Type": "Half", "Count": 9408}},
+        {"Name": "c", "LayerType": "Reformat", "Outputs": dynamic},
+    ]
+    assert count_types({"Layers": layers}) == {"HALF": 1, "INT8": 1}
+
+
 def _workers(parent: int) -> list[int]:
     """Process ids of this process's build workers."""
     found = []

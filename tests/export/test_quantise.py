@@ -18,13 +18,14 @@ from trtdream.export.calibrate import ranges, sensitivity
 from trtdream.export.onnx_net import GraphOptions, onnx_from_model
 from trtdream.export.pipeline import Request, write_graph
 from trtdream.export.precision import Precision
-from trtdream.export.quantise import calibrated_tensors, quantisable, quantise
+from trtdream.export.quantise import calibrated_tensors, quantisable, quantise, with_float_weights
 from trtdream.export.samples import Samples, bundled_samples, load_samples
 from trtdream.export.sizes import Batch
 from trtdream.runtime.onnx_unsigned import unsigned_where_positive
 from trtdream.runtime.open_model import bundled, open_model
-from trtdream.runtime.runner import run_in_batches
+from trtdream.runtime.runner import Runner, run_in_batches
 from trtdream.runtime.runner_onnx import OnnxRunner
+from trtdream.runtime.runner_torch import TorchRunner
 
 INT8 = GraphOptions.for_precision(Precision.INT8, Batch(1, 8, 64))
 
@@ -91,12 +92,27 @@ def test_int8_agrees(graph: onnx.ModelProto, crops: np.ndarray) -> None:
     assert np.abs(wanted - found).max() > 1e-4
 
 
+def test_float_weights_with_a_pair_compute_the_same(graph: onnx.ModelProto, crops: np.ndarray) -> None:
+    """What TensorRT 8.6 gets instead of int8 weights."""
+    made = with_float_weights(graph)
+    onnx.checker.check_model(made, full_check=True)
+    constants = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
+    writers = {name: node for node in made.graph.node for name in node.output}
+    weighted = [node for node in made.graph.node if node.op_type in ("Conv", "Gemm") and "norm" not in node.name]
+    for node in weighted:
+        quantised = writers[writers[node.input[1]].input[0]]
+        assert quantised.op_type == "QuantizeLinear" and constants[quantised.input[0]] == onnx.TensorProto.FLOAT
+    with OnnxRunner(graph) as one, OnnxRunner(made) as other:
+        np.testing.assert_array_equal(np.asarray(one(crops[:2])["prob"]), np.asarray(other(crops[:2])["prob"]))
+
+
 def test_cpu_form_computes_the_same_in_integers(graph: onnx.ModelProto, crops: np.ndarray, tmp_path: Path) -> None:
     """Blobs behind a ReLU become uint8, which is what ONNX Runtime has integer convolutions for."""
     made = unsigned_where_positive(graph)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as OnnxRunner does
     session = onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
     operators = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     assert operators["QLinearConv"] >= 55
@@ -152,6 +168,20 @@ def test_sensitivity_finds_the_layer_that_suffers() -> None:
     assert table[0].relative_error > 5 * table[1].relative_error
 
 
+def test_what_costs_too_much_stays_float(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing, if all agrees; the layer that rounds to nothing, and it is said and in the graph."""
+    data = np.random.default_rng(0).standard_normal((8, 3, 29, 31), np.float32)
+    data[:, 0] = 0
+    request = Request(Precision.INT8, INT8, tmp_path, "net", "")
+    assert quantisable(write_graph(random_model(TOWER + PROB), request, Samples(data, None, ""))) == []
+    damaged = random_model(TOWER + PROB)
+    damaged.weights.layers["c1"][0][:, 0] = 3000.0
+    for layer in ("c1", "c2", "ip", "s2"):
+        damaged.weights.layers[layer][1][:] = 0  # biases, which would hide it
+    assert quantisable(write_graph(damaged, request, Samples(data, None, ""))) == ["c1"]
+    assert "c1: left in float, where int8 would cost too much" in capsys.readouterr().err
+
+
 def test_ranges_are_the_greatest_magnitudes() -> None:
     model = random_model(TOWER + PROB)
     made = onnx_from_model(model, ANY_BATCH)
@@ -164,9 +194,10 @@ def test_ranges_are_the_greatest_magnitudes() -> None:
 
 
 @pytest.mark.full
-def test_int8_top1_on_val(shared: Path) -> None:
-    """The issue's measure: top-1 on the 250 photographs at most a point below float32, and it is not calibrated on
-    them."""
+def test_precisions_on_val(shared: Path) -> None:
+    """The issue's measure, on 250 photographs that nothing was calibrated on: int8 at most a point of top-1 below
+    float32; fp16 (ONNX Runtime) and bf16 (torch) agree with it on 99 % of them.
+    """
     model = open_model("googlenet", shared / "models/bvlc_googlenet.caffemodel")
     mini = shared / "imagenette-mini"
     calibration = load_samples(model, [mini / "train_ilsvrc12.txt"], mini / "train", "").blobs[::2]
@@ -176,11 +207,14 @@ def test_int8_top1_on_val(shared: Path) -> None:
     layers = quantisable(made)
     graph = quantise(made, "int8", ranges(made, layers, calibration), layers)
     half = onnx_from_model(model, GraphOptions.for_precision(Precision.FP16, Batch(1, 8, 64)))
-    classes = {}
-    for name, one in (("fp32", made), ("int8", graph), ("fp16", half)):
-        with OnnxRunner(one) as run:
-            classes[name] = run_in_batches(run, val, 25)["prob"].argmax(1)
+    runners: dict[str, Runner] = {
+        name: OnnxRunner(one) for name, one in (("fp32", made), ("int8", graph), ("fp16", half))
+    }
+    runners["bf16"] = TorchRunner(model, float_type="bfloat16")
+    classes = {name: run_in_batches(run, val, 25)["prob"].argmax(1) for name, run in runners.items()}
     top1 = {name: float((found == labels).mean()) for name, found in classes.items()}
-    print(top1)
+    agreeing = {name: float((found == classes["fp32"]).mean()) for name, found in classes.items()}
+    print(f"top-1 {top1}; agreement with fp32 {agreeing}; {len(calibration)} calibration pictures")
+    assert len(val) == 250
     assert top1["int8"] >= top1["fp32"] - 0.01
-    assert (classes["fp16"] == classes["fp32"]).mean() >= 0.99
+    assert agreeing["fp16"] >= 0.99 and agreeing["bf16"] >= 0.99

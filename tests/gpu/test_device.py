@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from tests.net.layer_truth import worst
-from trtdream.dream.dream import Layer, Settings, dream
+from trtdream.dream.computing import Computing
+from trtdream.dream.dream import dream
 from trtdream.net import zoo
 from trtdream.net.torch_module import TorchNet
+from trtdream.recipe.dream_schema import Layer, Settings
 from trtdream.runtime.classify import classify
 from trtdream.runtime.device import pick_device
 from trtdream.runtime.image import load_image
@@ -60,8 +62,8 @@ def test_half_precision_sees_the_same_class(shared: Path, truth: Path, device: s
 def test_dream_and_classify_without_anything_fetched(device: str) -> None:
     """On the bundled network and photograph: what a fresh clone has."""
     model, cat = bundled(), load_image(ROOT / "scripts/pictures/chelsea.png")
-    settings = Settings((Layer("68"),), octaves=2, iterations=8)
-    done = dream(model, cat, settings, pick_device(device))
+    settings = Settings(layers=(Layer(name="68"),), octaves=2, iterations=8)
+    done = dream(model, cat, settings, Computing(pick_device(device)))
     assert all(octave.last > 1.5 * octave.first for octave in done.octaves)
     assert done.picture.shape == cat.shape
     seen = classify(model, [cat, done.picture], device=device)

@@ -58,6 +58,20 @@ def test_all_faults_at_once_each_with_its_place(good: Path) -> None:
         assert any(line.strip().startswith(wanted) for line in lines), (wanted, lines)
 
 
+def test_a_key_given_twice_is_a_fault(good: Path) -> None:
+    """YAML itself would take the last; both lines are named, beside the other faults."""
+    good.write_text(GOOD.replace("  max_iter: 10\n", "  max_iter: 10\n  base_lr: 0.1\n  momentum: 2\n"))
+    with pytest.raises(UsageError, match="2 faults") as caught:
+        load_recipe(good)
+    assert "line 9: solver.base_lr: is there already, on line 7" in str(caught.value)
+
+
+def test_the_home_folder(good: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recipe = load_recipe(good, ["data.train.source=~/pictures", "run.folder=~/out"])
+    assert recipe.data.train.source == tmp_path / "pictures" and recipe.run.folder == tmp_path / "out"
+
+
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from trtdream.recipe.dreams import find_dream, load_dream
 from trtdream.recipe.load import load_recipe
 from trtdream.recipe.networks import describe
 from trtdream.recipe.schema import Recipe
-from trtdream.recipe.shipped import find_recipe, purpose, shipped_recipes
+from trtdream.recipe.shipped import find_recipe, purpose, shipped_dreams, shipped_recipes
 
 SHIPPED = shipped_recipes()
+DREAMS = shipped_dreams()
 FOLDER = Path(__file__).parents[2] / "recipes"
 
 
 def test_all_files_are_found() -> None:
-    assert set(SHIPPED.values()) == set(FOLDER.rglob("*.yaml"))
+    assert {*SHIPPED.values(), *DREAMS.values()} == set(FOLDER.rglob("*.yaml"))
     wanted = {"caffenet", "alexnet", "googlenet", "googlenet_quick", "imagenette", "finetune", "quickstart"}
     assert wanted <= set(SHIPPED)
 
@@ -33,6 +35,14 @@ def test_it_is_valid_and_opens_with_its_command(name: str) -> None:
     assert isinstance(described["parameters"], int)
     assert find_recipe(name) == SHIPPED[name]
     assert recipe.run.folder == Path("runs") / name
+
+
+@pytest.mark.parametrize("name", sorted(DREAMS))
+def test_a_dream_is_valid_and_opens_with_its_command(name: str) -> None:
+    lines = DREAMS[name].read_text().splitlines()
+    assert lines[0].startswith("# ") and len(purpose(DREAMS[name])) > 20
+    assert any("trtdream dream " in line and f"--preset {name}" in line for line in lines[:6])
+    load_dream(find_dream(name), {})
 
 
 @pytest.mark.parametrize(

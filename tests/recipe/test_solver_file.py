@@ -51,6 +51,8 @@ def test_what_a_solver_says_becomes_the_recipe(tmp_path: Path) -> None:
 def test_a_list_of_images_is_squashed_and_shuffled(tmp_path: Path) -> None:
     train = load_recipe(_write(tmp_path, train=LIST, kind="ImageData")).data.train
     assert (train.size, train.resize, train.shuffle, train.root) == (24, "squash", True, Path("pictures"))
+    from_here = load_recipe(_write(tmp_path, train=LIST.replace('root_folder: "pictures/"', ""), kind="ImageData"))
+    assert from_here.data.train.root == Path()  # as in Caffe: from the working directory, not from the list's folder
 
 
 def test_legacy_types_and_a_net_in_the_file(tmp_path: Path) -> None:
@@ -97,6 +99,9 @@ def test_data_that_no_recipe_can_feed(tmp_path: Path) -> None:
     memory = "memory_data_param { batch_size: 4 channels: 3 height: 20 width: 20 }"
     with pytest.raises(UsageError, match=r"one Data or ImageData layer .* there is data \(MemoryData\)"):
         load_recipe(_write(tmp_path, train=memory, kind="MemoryData"))
+    grey = LIST.replace("shuffle", "is_color: false shuffle")
+    with pytest.raises(UsageError, match="not made grey here"):
+        load_recipe(_write(tmp_path, train=grey, kind="ImageData"))
     uneven = LIST.replace("new_width: 24", "new_width: 32")
     with pytest.raises(UsageError, match="new_height and new_width differ"):
         load_recipe(_write(tmp_path, train=uneven, kind="ImageData"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -89,6 +90,34 @@ def test_another_machine(
         check_engine(engine(tmp_path, version, **changes), gpus)
     assert "trtdream export net --fp16 --force" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_compatible_engines_fit_more_machines(tmp_path: Path, version: str) -> None:
+    """Hardware-compatible ones run on every GPU from Ampere on; a TensorRT-RTX engine has but one version."""
+    check_engine(engine(tmp_path, version, hardware_compatible=True), (HOPPER,))
+    with pytest.raises(InputRefused, match=r"8\.0 and later"):
+        check_engine(engine(tmp_path, version, hardware_compatible=True), (replace(HOPPER, capability="7.5"),))
+    with pytest.raises(InputRefused, match=r"built with TensorRT-RTX 1\.0\.0"):
+        check_engine(engine(tmp_path, version, version="1.0.0", version_compatible=True), (ADA,))
+
+
+@pytest.mark.parametrize(
+    ("built", "here", "compatible", "runs"),
+    [
+        ("8.6.1", "8.6.1", False, True),
+        ("8.6.1", "8.6.3", False, False),
+        ("8.6.1", "10.9.0.34", True, True),
+        ("10.3.0", "10.9.0.34", True, True),
+        ("10.9.0", "10.3.0.26", True, False),
+        ("10.9.0", "11.4.1", True, True),
+        ("8.6.1", "11.4.1", True, False),
+    ],
+)
+def test_versions_that_run_a_plan(built: str, here: str, compatible: bool, runs: bool) -> None:
+    """NVIDIA's support matrix: newer versions, and one step between majors, for version-compatible plans alone."""
+    library = Library("TensorRT")
+    library.__dict__["module"] = SimpleNamespace(__version__=here)  # no TensorRT of these versions is at hand
+    assert library.runs_plan_of(built, compatible) == runs
 
 
 def test_a_library_that_is_missing(tmp_path: Path, version: str) -> None:

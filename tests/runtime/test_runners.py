@@ -69,6 +69,14 @@ def test_wrong_input_is_named(runner: Runner) -> None:
         run({"images": np.zeros((1, 3, 11, 11), np.float32)})
 
 
+def test_a_shape_or_type_that_does_not_fit_is_said_in_a_line() -> None:
+    with OnnxRunner(onnx_from_model(MODEL, ANY_BATCH)) as run:
+        for data in (np.zeros((1, 3, 11, 12), np.float32), np.zeros((1, 3, 11, 11), np.float64)):
+            with pytest.raises(UsageError, match=r"does not run with data of \(1, 3, 11") as caught:
+                run(data)
+            assert "\n" not in str(caught.value)
+
+
 def test_running_in_batches(runner: Runner) -> None:
     data = np.random.default_rng(0).standard_normal((7, 3, 11, 11), np.float32)
     with runner as run:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from threading import current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -13,15 +13,18 @@ from PIL import Image
 from tests.train.small import losses, small_recipe
 from trtdream.data.synth import class_name
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
+from trtdream.net.kind import Phase
+from trtdream.net.kinds.probability import Accuracy
+from trtdream.net.zoo import build
 from trtdream.runtime.image import load_image
 from trtdream.runtime.open_model import open_model
 from trtdream.runtime.preprocess import preprocess
-from trtdream.train import loop
 from trtdream.train.metrics import read_metrics
 from trtdream.train.run import Choice, train
 from trtdream.train.snapshot import list_snapshots, read_snapshot
 from trtdream.train.step import Step
 from trtdream.train.testing import test_recipe as score
+from trtdream.train.testing import with_top5
 
 
 def test_it_learns(drawn: Path, tmp_path: Path) -> None:
@@ -68,32 +71,43 @@ def test_a_loss_that_is_no_number_stops_the_run(drawn: Path, tmp_path: Path) -> 
     assert [path.name for path in list_snapshots(tmp_path / "run")] == ["iter_4"]
 
 
-def test_the_host_waits_for_the_device_only_at_displays(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every way from a tensor to a number is counted; between displays there must be none."""
-    counted: list[str] = []
-    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__"):
-        original = getattr(torch.Tensor, name)
+def test_a_loss_that_is_no_number_is_found_at_the_end_too(drawn: Path, tmp_path: Path) -> None:
+    """Where nothing is displayed and no snapshot is due."""
+    quiet = {"solver__display": 0, "solver__test_interval": 0, "run__snapshot_after_train": False}
+    with pytest.raises(TrtdreamError, match=r"iteration 1: the loss is (nan|inf)"):
+        train(small_recipe(drawn, tmp_path / "run", solver__base_lr=1e30, solver__max_iter=2, **quiet))
 
-        def counting(self: torch.Tensor, *args: object, _of: object = original, _name: str = name) -> object:
-            if current_thread() is main_thread():  # data are made in others
-                counted.append(_name)
-            return _of(self, *args)  # type: ignore[operator]
 
-        monkeypatch.setattr(torch.Tensor, name, counting)
-    iterate = loop.Training._iterate
-    waits: dict[int, int] = {}
+def test_the_last_line_is_the_smoothed_loss_of_one_more_batch(drawn: Path, tmp_path: Path) -> None:
+    """As solver.cpp's Solve prints it; the batch is the one that a longer run would train on next."""
+    train(small_recipe(drawn, tmp_path / "short", solver__max_iter=14))
+    train(small_recipe(drawn, tmp_path / "long", solver__max_iter=15))
+    log = (tmp_path / "short/train.log").read_text()
+    said = float(re.findall(r"Iteration 14, loss = (\S+)", log)[-1])
+    (line,) = [line for line in read_metrics(tmp_path / "long/metrics.jsonl") if line.iteration == 14]
+    assert said == pytest.approx(line.loss, rel=1e-5)
 
-    def watched(self: loop.Training) -> None:
-        before = len(counted)
-        iterate(self)
-        waits[self.progress.iteration] = len(counted) - before
 
-    monkeypatch.setattr(loop.Training, "_iterate", watched)
-    train(small_recipe(drawn, tmp_path / "run", solver__max_iter=16, solver__clip_gradients=5.0))
-    assert {iteration for iteration, count in waits.items() if count} == {0, 7, 14}
-    assert waits[7] == 2  # the losses, and the net's outputs
+def test_several_test_nets_are_told_apart(drawn: Path, tmp_path: Path) -> None:
+    """In the log as Caffe writes them, in the metrics by their set; the auxiliary loss counts by its weight."""
+    recipe = small_recipe(drawn, tmp_path / "run", solver__max_iter=4, solver__test_interval=4)
+    net = tmp_path / "small.prototxt"
+    net.write_text(net.read_text().replace('top: "loss" }', 'top: "loss" loss_weight: 0.3 }'))
+    second = recipe.data.test[0].model_copy(update={"iterations": 1})
+    data = recipe.data.model_copy(update={"test": (recipe.data.test[0], second)})
+    train(recipe.model_copy(update={"data": data}))
+    log = (tmp_path / "run/train.log").read_text()
+    assert re.findall(r"Iteration (\d+), Testing net \(#(\d)\)", log) == [
+        ("0", "0"),
+        ("0", "1"),
+        ("4", "0"),
+        ("4", "1"),
+    ]
+    outputs = re.findall(r"Test net output #(\d): (\w+) = (\S+)(?: \(\* 0.3 = (\S+) loss\))?", log)
+    assert [(index, name) for index, name, *_ in outputs] == [("0", "accuracy"), ("1", "loss")] * 4
+    assert all(float(weighted) == pytest.approx(0.3 * float(loss), rel=1e-4) for _, _, loss, weighted in outputs[1::2])
+    tests = [line for line in read_metrics(tmp_path / "run/metrics.jsonl") if line.kind == "test"]
+    assert [(line.iteration, line.set) for line in tests] == [(0, 0), (0, 1), (4, 0), (4, 1)]
 
 
 def test_a_snapshot_is_a_net_for_every_command(drawn: Path, tmp_path: Path) -> None:
@@ -131,6 +145,30 @@ def test_scores_of_a_snapshot_are_those_of_the_last_test(drawn: Path, tmp_path: 
     other.write_text((tmp_path / "small.prototxt").read_text().replace("num_output: 8", "num_output: 9"))
     with pytest.raises(InputRefused, match=r"does not fit|another network"):
         score(small_recipe(drawn, tmp_path / "run", net__path=str(other)))
+
+
+def test_top5_is_told_where_a_net_tells_only_top1() -> None:
+    """CaffeNet's accuracy gets one; GoogLeNet tells both itself."""
+    caffenet = with_top5(build("caffenet", 1000, deploy=False).for_phase(Phase.TEST))
+    added = next(layer for layer in caffenet.layers if layer.name == "accuracy/top-5")
+    assert isinstance(added.kind, Accuracy) and added.kind.top_k == 5 and added.bottoms == ("fc8", "label")
+    googlenet = build("googlenet", 1000, deploy=False).for_phase(Phase.TEST)
+    assert with_top5(googlenet) == googlenet
+
+
+def test_top5_counts_what_is_among_the_five_best(drawn: Path, tmp_path: Path) -> None:
+    recipe = small_recipe(drawn, tmp_path / "run", data__test__0__iterations=6, solver__max_iter=20)
+    net = tmp_path / "small.prototxt"
+    net.write_text(net.read_text().replace("num_output: 4", "num_output: 12"))
+    train(recipe)
+    found = score(recipe).sets[0]
+    model = open_model(str(list_snapshots(tmp_path / "run")[-1]))
+    rows = [line.rsplit(" ", 1) for line in (drawn / "train.txt").read_text().splitlines()]
+    pictures = [preprocess(load_image(drawn / name), model.pictures) for name, _ in rows]
+    best = model.module()(torch.from_numpy(np.stack(pictures)))["prob"].topk(5).indices
+    among = [int(label) in row for (_, label), row in zip(rows, best.tolist(), strict=True)]
+    assert found["accuracy/top-5"] == pytest.approx(sum(among) / len(among), abs=1.01 / 48)
+    assert found["accuracy"] < found["accuracy/top-5"]
 
 
 def test_labels_outside_the_classes_are_refused(drawn: Path, tmp_path: Path) -> None:
@@ -172,6 +210,23 @@ def test_label_smoothing_is_cross_entropy_with_smoothed_labels(
     assert len(seen) == (3 if smoothing else 0)
     for found, want in seen:
         assert found == pytest.approx(want, rel=1e-5)
+
+
+def test_faults_are_found_before_an_older_run_is_removed(drawn: Path, tmp_path: Path) -> None:
+    """`--force` replaces a run by one that can begin: missing files are all named, weights and labels must fit."""
+    old = train(small_recipe(drawn, tmp_path / "run", solver__max_iter=1)).snapshot
+    assert old is not None
+    gone = {"data__train__mean_file": "gone.binaryproto", "net__labels": "gone.txt", "data__train__mean_value": []}
+    with pytest.raises(UsageError, match=r"net\.labels: gone\.txt is not there; data\.train\.mean_file: gone\.binary"):
+        train(small_recipe(drawn, tmp_path / "run", **gone), Choice(force=True))
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    with pytest.raises(UsageError, match="names 3 classes, the net has 4"):
+        train(small_recipe(drawn, tmp_path / "run", net__labels=str(tmp_path / "three.txt")), Choice(force=True))
+    net = tmp_path / "small.prototxt"
+    net.write_text(net.read_text().replace('"conv1" type', '"a" type').replace('"fc" type', '"b" type'))
+    with pytest.raises(InputRefused, match="weights of another network"):
+        train(small_recipe(drawn, tmp_path / "run", net__weights=str(old)), Choice(force=True))
+    assert read_snapshot(old).state.iteration == 1
 
 
 def test_layers_learn_as_much_faster_as_the_recipe_says(drawn: Path, tmp_path: Path) -> None:

@@ -144,6 +144,23 @@ def test_the_fused_form_equals_the_plain_one(kind: str, regularization: str, rat
             assert _relative(other_tensor.numpy(), one_tensor.numpy()) < 1e-6
 
 
+def test_the_fused_form_can_be_compiled_whole() -> None:
+    """As the CUDA graph does it: the rate is on the device, and a change of it compiles nothing."""
+    solver = Solver(base_lr=0.02, max_iter=9, momentum=0.9, weight_decay=0.01, clip_gradients=3.0)
+    plain, gradients = _problem(Update, solver)
+    fused, _ = _problem(FusedUpdate, solver)
+    compiled = torch.compile(fused.apply, backend="aot_eager", fullgraph=True, dynamic=False)
+    torch._dynamo.utils.counters.clear()
+    for rate, each in zip((0.02, 0.02, 0.002), gradients, strict=False):
+        for update, apply in ((plain, plain.apply), (fused, compiled)):
+            for weight, gradient in zip(update.weights, each, strict=True):
+                weight.tensor.grad = gradient.clone()
+            apply(torch.tensor(rate))
+    for one, other in zip(plain.weights, fused.weights, strict=True):
+        assert _relative(other.tensor.detach().numpy(), one.tensor.detach().numpy()) < 1e-6
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
 def test_clipping_takes_the_norm_of_all_gradients_together() -> None:
     """Before the division by iter_size, and not at all where the norm is within the limit."""
     solver = Solver(base_lr=1.0, max_iter=1, clip_gradients=2.5, iter_size=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -37,8 +38,10 @@ def test_two_ranks_train_what_one_does_and_resume_exactly(drawn: Path, tmp_path:
     train(one)
     recipe = tmp_path / "two.yaml"
     recipe.write_text(yaml.safe_dump(small_values(drawn, tmp_path / "two", **changes)))
-    done = _torchrun(recipe)
+    done = _torchrun(recipe, "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["iterations"] == 20  # one process speaks
+    assert {path.name for path in (tmp_path / "two").glob("train*.log")} == {"train.log", "train.1.log"}
     first, second = read_snapshot(tmp_path / "one/iter_20"), read_snapshot(tmp_path / "two/iter_20")
     assert second.state.ranks == 2 and first.state.positions == second.state.positions
     for name, tensor in first.weights.items():

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from trtdream.bench.clock import Clock, clock_for
 from trtdream.bench.timing import Repeats, Timing, repeat
-from trtdream.dream.dream import Settings, dream, usable_octaves
+from trtdream.dream.computing import Computing
+from trtdream.dream.dreamer import Dreamer
 from trtdream.dream.octaves import Size
+from trtdream.dream.watch import Watch
+from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.model import Model
 
 
@@ -22,33 +27,43 @@ class DreamTime:
     whole: Timing
 
 
-def time_dream(model: Model, size: Size, settings: Settings, device: str, repeats: Repeats) -> DreamTime:
-    """Dream into noise of that size (height, width), several times.
+def noise(size: Size) -> np.ndarray:
+    """A picture of noise, height x width x 3 uint8."""
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
-    The first step of an octave is left out of its time: it waits for the zoom to the octave, which the whole includes.
+
+def time_dream(
+    model: Model, picture: np.ndarray, settings: Settings, computing: Computing, repeats: Repeats
+) -> DreamTime:
+    """Dream into a picture (H x W x 3 uint8) several times, from the picture in memory to the dream in memory.
+
+    What is prepared once for any number of pictures (module, recorded steps) is not counted. The first step of an
+    octave is left out of its time: it waits for the zoom to the octave, which the whole includes.
 
     Raises:
-        InputRefused: the size is too small for the layer.
+        InputRefused: the picture is too small for the layer.
     """
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    sizes = usable_octaves(model, picture, settings)
+    dreamer = Dreamer(model, settings, computing)
+    sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
+    clock = clock_for(computing.device)
 
     def run() -> dict[Size | None, float]:
-        ends: list[float] = []
+        ends: list[Any] = []
         start = time.perf_counter()
-        dream(model, picture, settings, device, on_step=lambda: ends.append(time.perf_counter()))
+        dreamer.dream(picture, Watch(on_step=lambda _: ends.append(clock.mark())))
         whole = (time.perf_counter() - start) * 1e3
-        return {None: whole, **_steps(sizes, ends, settings.iterations)}
+        clock.wait()
+        return {None: whole, **_steps(sizes, ends, settings.iterations, clock)}
 
     times = repeat(run, repeats)
     return DreamTime(tuple((size, times[size]) for size in sizes if size in times), times[None])
 
 
-def _steps(sizes: Sequence[Size], ends: Sequence[float], iterations: int) -> dict[Size | None, float]:
-    """Milliseconds a step, the first of each octave left out. `ascend` has read its objective back, so it is done."""
+def _steps(sizes: Sequence[Size], ends: Sequence[Any], iterations: int, clock: Clock) -> dict[Size | None, float]:
+    """Milliseconds a step, the first of each octave left out."""
     if iterations < 2:
         return {}
     return {
-        size: (ends[(index + 1) * iterations - 1] - ends[index * iterations]) * 1e3 / (iterations - 1)
+        size: clock.between(ends[index * iterations], ends[(index + 1) * iterations - 1]) / (iterations - 1)
         for index, size in enumerate(sizes)
     }

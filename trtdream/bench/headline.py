@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trtdream.bench.backends import inference_rows
-from trtdream.bench.dreaming import time_dream
+from trtdream.bench.dreaming import noise, time_dream
 from trtdream.bench.feeding import CACHED, draw_files, time_feed
 from trtdream.bench.history import comparable, figures
 from trtdream.bench.layers import time_whole
@@ -26,8 +26,9 @@ from trtdream.data.feed import Feed
 from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import open_source
 from trtdream.data.transform import Transform
-from trtdream.dream.dream import Settings
+from trtdream.dream.computing import Computing
 from trtdream.net.kind import Phase
+from trtdream.recipe.dream_schema import Settings
 from trtdream.recipe.load import load_recipe
 from trtdream.recipe.shipped import find_recipe
 from trtdream.runtime.open_model import bundled
@@ -174,5 +175,5 @@ def _step_row(packed: Path, device: str, batch: int) -> Row:
 def _dream_row(device: str) -> Row:
     """One step on one octave of the size that DeepDreamVideo published; the bundled GoogLeNet, layer 68."""
     settings = Settings(octaves=1, iterations=4)
-    steps = time_dream(bundled(), DREAM_SIZE, settings, device, _REPEATS).steps
+    steps = time_dream(bundled(), noise(DREAM_SIZE), settings, Computing(device), _REPEATS).steps
     return Row("dream", "step", steps[0][1], extra={"size": f"{DREAM_SIZE[1]} x {DREAM_SIZE[0]}"})

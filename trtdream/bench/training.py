@@ -21,8 +21,10 @@ from trtdream.train.compute import Compute, apply_settings
 from trtdream.train.feeding import Feeding
 from trtdream.train.interrupts import Interrupts
 from trtdream.train.log import Log
-from trtdream.train.loop import Parts, Progress, Training
+from trtdream.train.loop import Parts, Training
 from trtdream.train.metrics import Metric, Metrics
+from trtdream.train.progress import Progress
+from trtdream.train.report import Report
 from trtdream.train.rules import Rate
 from trtdream.train.saving import Saving
 from trtdream.train.step import Inputs, Outcome, Step
@@ -144,7 +146,8 @@ def _run(saving: Saving, step: Step, feeding: Feeding, on_metric: Callable[[Metr
     folder = saving.recipe.run.folder
     log, metrics = Log(folder / "train.log"), Metrics(folder)
     try:
-        parts = Parts(saving.recipe, saving.world, step, feeding, [], log, metrics, lambda _: None, on_metric)
+        report = Report(log, metrics, step, [], folder / "curves.png", on_metric)
+        parts = Parts(saving.recipe, saving.world, step, feeding, [], report, lambda _: None)
         Training(parts, Progress(), Interrupts()).run()
     finally:
         metrics.close()

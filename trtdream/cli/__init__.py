@@ -52,6 +52,7 @@ def main() -> None:
 
 
 from trtdream.cli import (  # noqa: E402  the commands register themselves on `app`
+    atlas,
     bench,
     classify,
     convert,
@@ -66,4 +67,5 @@ from trtdream.cli import (  # noqa: E402  the commands register themselves on `a
     layers,
     recipe,
     train,
+    visualize,
 )

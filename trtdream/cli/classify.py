@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
-from trtdream.cli.options import DeviceOption, JsonOption, NetOption, OfflineOption, WeightsOption
+from trtdream.cli.options import DeviceOption, JsonOption, NetOption, OfflineOption, TrustOption, WeightsOption
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trtdream.runtime.classify import Seen
     from trtdream.runtime.model import Model
     from trtdream.runtime.pictures import Named
+    from trtdream.runtime.runner import Classifier
 
 
 @app.command()
@@ -36,13 +37,20 @@ def classify(
     precision: Annotated[
         str | None, typer.Option("--precision", help="Use the verified export in engines/ of this precision, as int8.")
     ] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="FILE", help="Use this exported file: its path or name.")
+    ] = None,
+    trust: TrustOption = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and what is seen in them.")
+    ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Print the classes that a network sees in each picture, with their probabilities."""
-    from trtdream.export.engines import fastest_classifier
+    from trtdream.export.decoding import picture_loader
     from trtdream.runtime.accuracy import accuracy
     from trtdream.runtime.classify import classify_files
     from trtdream.runtime.device import pick_device
@@ -52,19 +60,28 @@ def classify(
 
     if as_json and as_csv:
         raise UsageError("--json --csv: one or the other")
+    if engine is not None and precision is not None:
+        raise UsageError("--engine --precision: one or the other")
     chosen = pick_device(device)
     named = find_pictures(images, root)
     model = open_model(net, weights, offline)
     if model.assumption:
         say(model.assumption)
-    classifier = fastest_classifier(model, device=chosen, precision=precision)
+    classifier = _classifier(model, chosen, precision, engine, trust)
+    load = picture_loader(model.pictures, len(named), chosen)
     started = time.perf_counter()
-    seen = classify_files(model, [one.path for one in named], max(top, 5), oversample, classifier)
+    seen = classify_files(model, [one.path for one in named], max(top, 5), oversample, classifier, load)
     seconds = time.perf_counter() - started
     rate = f", {len(named) / seconds:.0f} pictures/s with decoding" if len(named) > 1 else ""
-    say(f"{classifier.runner.description}{rate}")
+    instead = f" ({classifier.instead})" if classifier.instead else ""
+    say(f"{classifier.runner.description}{instead}{rate}")
     right = accuracy([[one.index for one in each] for each in seen], [one.label for one in named])
     shown = [each[:top] for each in seen]
+    if sheet is not None:
+        from trtdream.export.contact_sheet import write_contact_sheet
+
+        write_contact_sheet(sheet, model, named, seen)
+        say(f"drawn in {sheet}")
     if as_json:
         pairs = zip(named, shown, strict=True)
         found = [{"file": str(one.path), "top": [vars(other) for other in each]} for one, each in pairs]
@@ -74,6 +91,20 @@ def classify(
         _print_csv(named, shown)
     else:
         _print_table(model, named, shown, right)
+
+
+def _classifier(model: Model, device: str, precision: str | None, engine: str | None, trust: bool) -> Classifier:
+    from trtdream.export.engines import ENGINES, chosen_classifier, fastest_classifier, find_engine
+
+    if engine is None:
+        if trust:
+            raise UsageError("--trust goes with --engine FILE")
+        return fastest_classifier(model, device=device, precision=precision)
+    if trust:
+        from trtdream.export.trusted import trust_plan
+
+        trust_plan(Path(engine), model)
+    return chosen_classifier(model, *find_engine(engine, ENGINES))
 
 
 def _print_csv(named: Sequence[Named], seen: Sequence[Sequence[Seen]]) -> None:

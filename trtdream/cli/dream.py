@@ -3,37 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from trtdream.cli import app
+from trtdream.cli import dream_options as of
+from trtdream.cli.dream_again import dream_again
+from trtdream.cli.dream_picture import Files, NetAsked, dream_picture, open_net_asked
+from trtdream.cli.dream_series import dream_series
 from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOption, OfflineOption, WeightsOption
-from trtdream.console import print_json, progress, results, say
-
-if TYPE_CHECKING:
-    from trtdream.dream.dream import Layer, Settings
-    from trtdream.runtime.model import Model
 
 
 @app.command()
 def dream(
-    image: Annotated[Path, typer.Argument(metavar="IN", help="A picture of any size.")],
-    layers: Annotated[
-        list[str] | None,
-        typer.Option("--layer", metavar="LAYER[:WEIGHT]", help="Index (`trtdream layers`) or name; default 68."),
+    image: Annotated[Path, typer.Argument(metavar="IN", help="A picture of any size, a folder of them, or a video.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Any key of a dream recipe, as in octaves=3.")
     ] = None,
-    channels: Annotated[
-        list[int] | None, typer.Option("--channel", help="Only this channel of the layers; may be given again.")
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A picture, a folder or a film. Default: IN's name.")
     ] = None,
-    guide: Annotated[Path | None, typer.Option("--guide", help="A picture for the layers to resemble.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: IN's name with _dream.png.")] = None,
-    octaves: Annotated[int, typer.Option(help="How many sizes, from small to the picture's own.")] = 4,
-    octave_scale: Annotated[float, typer.Option(help="How much larger each is than the one before.")] = 1.4,
-    iterations: Annotated[int, typer.Option(help="Steps an octave.")] = 10,
-    step: Annotated[float, typer.Option(help="How far a step goes.")] = 1.5,
-    jitter: Annotated[int, typer.Option(help="The most pixels a step is shifted by.")] = 32,
-    seed: Annotated[int, typer.Option(help="Of the jitter.")] = 0,
+    preset: of.PresetOption = None,
+    layers: of.LayersOption = None,
+    channels: of.ChannelsOption = None,
+    at: of.AtOption = None,
+    direction: of.DirectionOption = None,
+    classes: of.ClassesOption = None,
+    guide: of.GuideOption = None,
+    mask: of.MaskOption = None,
+    feather: of.FeatherOption = None,
+    octaves: of.OctavesOption = None,
+    octave_scale: of.OctaveScaleOption = None,
+    octave_sizes: of.OctaveSizesOption = None,
+    iterations: of.IterationsOption = None,
+    step: of.StepOption = None,
+    strength: of.StrengthOption = None,
+    jitter: of.JitterOption = None,
+    seed: of.SeedOption = None,
+    ascent: of.AscentOption = None,
+    momentum: of.MomentumOption = None,
+    normalise: of.NormaliseOption = None,
+    tv: of.TvOption = None,
+    l2: of.L2Option = None,
+    keep_colours: of.KeepColoursOption = False,
+    classic: of.ClassicOption = False,
+    precision: of.PrecisionOption = "auto",
+    tile: of.TileOption = 0,
+    memory: of.MemoryOption = None,
+    zoom: of.ZoomOption = None,
+    rotate: of.RotateOption = None,
+    frames: of.FramesOption = None,
+    fps: of.FpsOption = None,
+    blend: of.BlendOption = None,
+    flow: of.FlowOption = False,
+    preview: of.PreviewOption = None,
+    save_octaves: of.SaveOctavesOption = None,
+    classify: of.ClassifyOption = False,
+    explain: of.ExplainOption = None,
+    making: of.MakingOption = None,
+    keep_record: of.RecordOption = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="IN is a dream: make it again as it says it was made.")
+    ] = False,
+    size: Annotated[
+        int | None, typer.Option("--size", min=8, help="With --again: its longer side now, in pixels.")
+    ] = None,
     net: NetOption = None,
     weights: WeightsOption = None,
     device: DeviceOption = "auto",
@@ -45,70 +80,72 @@ def dream(
 
     Ctrl-C keeps what has been dreamt so far.
     """
-    from trtdream.dream.dream import Settings, usable_octaves
-    from trtdream.dream.dream import dream as run
-    from trtdream.dream.provenance import provenance
+    from trtdream.dream.asked import asked_for
+    from trtdream.dream.computing import Computing, parse_memory
+    from trtdream.dream.dreamer import Dreamer
+    from trtdream.dream.job import plan
     from trtdream.errors import UsageError
-    from trtdream.files import refuse_overwrite
+    from trtdream.recipe.dreams import find_dream, load_dream
     from trtdream.runtime.device import pick_device
-    from trtdream.runtime.image import check_writable, load_image, save_image
-    from trtdream.runtime.model import as_document
-    from trtdream.runtime.open_model import open_model
 
-    chosen = tuple(parse_layer(text) for text in layers or ["68"])
-    settings = Settings(chosen, tuple(channels or ()), octaves, octave_scale, iterations, step, jitter, seed)
-    where = pick_device(device)
-    path = out or Path(f"{image.stem}_dream.png")
-    check_writable(path)
-    refuse_overwrite(path, force)
-    picture = load_image(image)
-    if guide and channels:
-        raise UsageError("--guide takes all channels: leave out --channel")
-    guiding = load_image(guide) if guide else None
-    model = open_model(net, weights, offline)
-    if model.assumption:
-        say(model.assumption)
-    sizes = usable_octaves(model, picture, settings)
-    _announce(model, settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
-    with progress() as bar:
-        task = bar.add_task("dreaming", total=len(sizes) * iterations)
-        done = run(model, picture, settings, where, guiding, lambda: bar.advance(task))
-    save_image(path, done.picture, provenance(model, image, settings))
-    if as_json:
-        reached = [vars(octave) for octave in done.octaves]
-        print_json(as_document(model, picture=str(path), layers=_resolved(model, settings), octaves=reached))
+    files = Files(image, out, force, keep_record, making, preview, save_octaves, explain, classify)
+    if again:
+        dream_again(files, size, NetAsked(net, weights, offline), pick_device(device), as_json)
+        return
+    if size:
+        raise UsageError("--size: goes with --again; sizes=WxH sets an octave's own")
+    options = {
+        "layers": _layers(layers, channels, at, direction),
+        "classes": classes,
+        "guide": guide,
+        "mask": mask,
+        "feather": feather,
+        "octaves": octaves,
+        "octave_scale": octave_scale,
+        "sizes": octave_sizes,
+        "iterations": iterations,
+        "step": step,
+        "strength": strength and strength.split(","),
+        "jitter": jitter,
+        "seed": seed,
+        "ascent": ascent,
+        "momentum": momentum,
+        "normalise": normalise,
+        "tv": tv,
+        "l2": l2,
+        "keep_colours": keep_colours or None,
+        "classic": classic or None,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    settings = load_dream(find_dream(preset) if preset else None, given, overrides or ())
+    computing = Computing(pick_device(device), precision, tile, parse_memory(memory) if memory else 0)
+    asked = asked_for(image, out, zoom, rotate, frames, fps, blend, flow)
+    if not asked.is_series:
+        files.check()
+    elif files.more:
+        raise UsageError(f"{files.more}: of one picture only; a film's frames carry their records")
     else:
-        results.print(str(path), markup=False)
-        results.print(model.line, markup=False)
-    if done.interrupted:
-        say(f"interrupted: {path} is what had been dreamt so far")
-        raise typer.Exit(130)
+        asked.check(force)
+    dreamer = Dreamer(open_net_asked(NetAsked(net, weights, offline)), settings, computing)
+    if asked.is_series:
+        dream_series(plan(asked, dreamer, net, force), as_json)
+    else:
+        dream_picture(dreamer, files, net, as_json)
 
 
-def parse_layer(text: str) -> Layer:
-    """`68`, `inception_3b/output:0.5`: a layer and how much it counts; a ":" without a number belongs to the name."""
-    from trtdream.dream.dream import Layer
+def _layers(
+    layers: list[str] | None, channels: list[int] | None, at: str | None, direction: Path | None
+) -> list[dict[str, Any]] | None:
+    """The recipe's `layers` as options say them: channels, place and direction belong to each of them."""
+    from trtdream.recipe.dream_schema import weighted
+    from trtdream.recipe.dreams import read_direction
 
-    name, _, weight = text.rpartition(":")
-    try:
-        return Layer(name, float(weight)) if name else Layer(text)
-    except ValueError:
-        return Layer(text)
-
-
-def _resolved(model: Model, settings: Settings) -> list[dict[str, Any]]:
-    """Each layer's index in the blob list, the value it means, and its weight."""
-    found = ((*model.resolve(layer.name), layer.weight) for layer in settings.layers)
-    return [{"index": index, "value": value, "weight": weight} for index, value, weight in found]
-
-
-def _announce(model: Model, settings: Settings, octaves: int, size: str) -> None:
-    for layer in _resolved(model, settings):
-        index = f"{layer['index']:04d} " if layer["index"] is not None else ""
-        value, _, writer = layer["value"].partition("@")
-        shown = f"{value} as {writer} leaves it, before what follows in place" if writer else value
-        weight = f", weight {layer['weight']:g}" if layer["weight"] != 1 else ""
-        say(f"layer {index}{shown} of {model.net.name}{weight}")
-    say(f"{octaves} octaves to {size}")
-    if octaves < settings.octaves:
-        say(f"{settings.octaves - octaves} of {settings.octaves} octaves would be too small and are left out")
+    if not layers and not channels and not at and not direction:
+        return None
+    of_each: dict[str, Any] = {"channels": channels} if channels else {}
+    if at:
+        of_each["at"] = at.split(",")
+    if direction:
+        of_each["direction"] = read_direction(direction)
+    named = (weighted(text) for text in layers or ["68"])
+    return [{"name": name, "weight": weight, **of_each} for name, weight in named]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
-from trtdream.cli.options import JsonOption, OfflineOption, WeightsOption
+from trtdream.cli.options import JsonOption, OfflineOption, TrustOption, WeightsOption
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
 
@@ -80,19 +80,25 @@ def verify(
         list[Path] | None, typer.Option("--images", metavar="PATH", help="Default: bundled ones.")
     ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
-    per_layer: Annotated[bool, typer.Option("--per-layer", help="Compare blob by blob (ONNX).")] = False,
+    per_layer: Annotated[bool, typer.Option("--per-layer", help="Compare blob by blob.")] = False,
     folder: FolderOption = _FOLDER,
+    trust: TrustOption = False,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Hold an exported file against its network in torch; exit 4 if they do not agree."""
     from trtdream.export.engines import find_engine
+    from trtdream.export.layers import compare_blobs, first_drift
     from trtdream.export.samples import bundled_samples, load_samples
-    from trtdream.export.verify import compare_blobs, first_drift, verify_file
+    from trtdream.export.verify import verify_file
     from trtdream.runtime.open_model import open_model
 
-    where, one = find_engine(name, folder)
     model = open_model(net, weights, offline)
+    if trust:
+        from trtdream.export.trusted import trust_plan
+
+        trust_plan(Path(name), model)
+    where, one = find_engine(name, folder)
     if model.weights.sha256 != one.weights_sha256:
         raise UsageError(f"{one.file}: came from {one.network} with {one.weights}; give those with --net and --weights")
     samples = load_samples(model, images, root, "pictures") if images else bundled_samples(model)
@@ -103,13 +109,13 @@ def verify(
         else:
             results.print(f"{one.file}: {found.line} ({found.inputs})", markup=False)
         return
-    blobs = compare_blobs(model, where / one.file, samples)
+    blobs = compare_blobs(model, where, one, samples)
     if as_json:
         print_json([asdict(blob) for blob in blobs])
     else:
         listed = table("blob", "cosine", "relative error", right=("cosine", "relative error"))
         for blob in blobs:
-            listed.add_row(blob.backend, f"{blob.cosine:.6f}", f"{blob.relative_error:.1e}")
+            listed.add_row(blob.blob, f"{blob.cosine:.6f}", f"{blob.relative_error:.1e}")
         results.print(listed)
     first_drift(one, blobs)
 

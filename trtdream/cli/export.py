@@ -49,7 +49,8 @@ def export(
     ] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
     keep: Annotated[
-        list[str] | None, typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised.")
+        list[str] | None,
+        typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised; default: those that cost too much."),
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Only print what quantising each layer costs.")
@@ -90,6 +91,9 @@ def export(
             hardware_compatible=hardware_compatible,
             limits=Limits(build_time, build_memory),
         )
+    quantised = [name for name, given in (("--keep", keep), ("--calibration", calibration)) if given]
+    if quantised and not (int8 or fp8):
+        raise UsageError(f"{quantised[0]} goes with --int8 or --fp8")
     if net is not None and net.endswith(".onnx"):
         _export_foreign(Path(net), chosen, engine, folder, batch, force, as_json)
         return
@@ -132,8 +136,11 @@ def _export(
         made.append(export_engine(model, request, engine, made[0], verifying))
     if triton is not None:
         from trtdream.export.triton import write_repository
+        from trtdream.export.triton_jpeg import write_ensemble
 
-        say(f"Triton model repository: {write_repository(triton, request.folder, made[-1], request.force)}")
+        home = write_repository(triton, request.folder, made[-1], request.force)
+        homes = [home, *write_ensemble(triton, home.name, made[-1], model.preprocess)]
+        say(f"Triton model repository {triton}: {', '.join(one.name for one in homes)}")
     _show(request.folder, made, as_json)
 
 
@@ -164,6 +171,8 @@ def _engine_request(target: str | None, **options: Any) -> EngineRequest | None:
         raise UsageError(f"--target {target}: sm_89 and the like are wanted")
     capability = f"{target[3:-1]}.{target[-1]}" if target else None
     library = library_for(cuda.gpus, capability)
+    if library is not None and library.is_rtx and (options["version_compatible"] or options["hardware_compatible"]):
+        raise UsageError("TensorRT-RTX builds for one version and the GPUs named with --target: no compatible engines")
     if library is not None:
         gpu = None if capability else cuda.gpus[0]
         return EngineRequest(library, gpu, capability or cuda.gpus[0].capability, **options)
@@ -180,6 +189,8 @@ def _export_foreign(
     from trtdream.export.foreign import compile_foreign
     from trtdream.export.sizes import Batch
 
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
     if chosen:
         raise UsageError(f"{path}: is compiled in the types it has; --{chosen[0]} goes with networks")
     if engine is None:

@@ -40,14 +40,18 @@ def train(
     from trtdream.train.live import Live
     from trtdream.train.run import Choice, Watching
     from trtdream.train.run import train as train_recipe
+    from trtdream.train.world import World
 
     if weights is not None and resume is not None:
         raise UsageError("--weights starts a training, --resume goes on with one: give one of them")
     changes = [*(overrides or ()), *([f"net.weights={weights}"] if weights else [])]
     loaded = load_recipe(find_recipe(recipe), changes, root)
+    choice = Choice(resume, force, offline)
+    if not World.of_environment().is_first:  # one of many processes speaks for all
+        stopped = train_recipe(loaded, choice).stopped
+        raise typer.Exit(_INTERRUPTED if stopped else 0)
     with Live(loaded.solver.max_iter) as live:
-        watching = Watching(live.line, live.metric, lambda taken: _show_loaded(taken))
-        result = train_recipe(loaded, Choice(resume, force, offline), watching)
+        result = train_recipe(loaded, choice, Watching(live.line, live.metric, _show_loaded))
     if as_json:
         print_json(_document(result))
     else:
@@ -65,12 +69,14 @@ def test(
         Path | None,
         typer.Option("--weights", help="Weights to test: a file or a snapshot. [default: the run's last snapshot]"),
     ] = None,
-    iterations: Annotated[int | None, typer.Option("--iterations", min=1, help="Batches. [default: all]")] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="Batches of a test set. [default: the recipe's]")
+    ] = None,
     root: RootOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Test as `caffe test` does: the net's outputs, averaged over the batches of each test set."""
+    """Test as `caffe test` does: losses and top-1/top-5 accuracy, averaged over the batches of each test set."""
     from trtdream.recipe.load import load_recipe
     from trtdream.recipe.shipped import find_recipe
     from trtdream.train.testing import test_recipe

@@ -1,53 +1,156 @@
-"""One step uphill: change the picture so that a layer answers more strongly."""
+"""Steps uphill: change the picture so that what is wished for grows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from trtdream.dream.objectives import Objective
-from trtdream.errors import InputRefused
-from trtdream.net.torch_module import TorchNet
+from trtdream.dream.engine import Engine
+from trtdream.dream.normalise import NORMALISERS
+from trtdream.recipe.dream_schema import Settings
+
+
+class Rule(Protocol):
+    """From a normalised gradient to the direction of the step; what it remembers lasts for one octave."""
+
+    def __call__(self, gradient: Tensor) -> Tensor: ...
+
+    def forget(self) -> None: ...
+
+
+class Plain:
+    """The gradient itself: the notebook's."""
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        return gradient
+
+    def forget(self) -> None: ...
+
+
+class Momentum:
+    """A running sum of gradients, weighed so that a steady one gives steps as large as the plain rule's."""
+
+    def __init__(self, like: Tensor, momentum: float) -> None:
+        self.momentum = momentum
+        self.velocity = torch.zeros_like(like)
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        self.velocity.mul_(self.momentum).add_(gradient, alpha=1 - self.momentum)
+        return self.velocity
+
+    def forget(self) -> None:
+        self.velocity.zero_()
+
+
+class Adam:
+    """Kingma and Ba (2015): every pixel moves by about one step, however small its gradient."""
+
+    def __init__(self, like: Tensor, beta1: float, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
+        self.steps = torch.zeros((), device=like.device)
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        self.steps += 1
+        self.first.lerp_(gradient, 1 - self.beta1)
+        self.second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        first = self.first / (1 - self.beta1**self.steps)
+        second = self.second / (1 - self.beta2**self.steps)
+        return first / (second.sqrt() + self.epsilon)
+
+    def forget(self) -> None:
+        for memory in (self.first, self.second, self.steps):
+            memory.zero_()
 
 
 @dataclass(frozen=True)
-class Step:
-    """What stays the same from step to step.
+class Bounds:
+    """Of a pixel for each channel, 1 x C x 1 x 1: black and white as the network sees them."""
 
-    Attributes:
-        objective: what grows.
-        size: how far to go, in units of the mean magnitude of the gradient, on the scale of 0..255.
-        low, high: bounds of a pixel for each channel, 1 x C x 1 x 1: black and white minus the mean.
-    """
-
-    objective: Objective
-    size: float
     low: Tensor
     high: Tensor
 
 
-def ascend(module: TorchNet, data: Tensor, step: Step, shift: tuple[int, int]) -> tuple[Tensor, float]:
-    """One step of the original notebook's `make_step`.
+class Ascent:
+    """The steps of one octave, and again of that octave in the next picture.
+
+    Attributes:
+        data: the picture as a blob, 1 x C x H x W; each step changes it in place.
 
     Args:
-        data: the picture as a blob, 1 x C x H x W.
-        shift: jitter, in pixels, along width and height: the picture is rolled before the step and back after it.
-
-    Returns:
-        The changed blob, and the objective before the change.
-
-    Raises:
-        InputRefused: the layer does not answer to this picture at all (its gradient is zero everywhere).
+        engine: gives the gradient.
+        like: a blob of the octave's shape.
+        size: how far a step goes, in units of the gradient's strength and of the blob.
+        bounds: that no pixel leaves.
+        mask: 1 x 1 x H x W, from 0 where the picture stays to 1 where it may change; None: everywhere.
     """
-    rolled = data.roll((shift[1], shift[0]), dims=(2, 3)).requires_grad_()
-    objective = step.objective.score(module(rolled, sorted(step.objective.values)))
-    (gradient,) = torch.autograd.grad(objective, rolled)
-    strength = gradient.abs().mean()
-    if not strength > 0:
-        named = ", ".join(sorted(step.objective.values))
-        raise InputRefused(f"{named}: does not answer to this picture, the gradient is zero everywhere or no number")
-    moved = rolled.detach() + gradient * (step.size / strength)
-    clipped = torch.maximum(torch.minimum(moved, step.high), step.low)
-    return clipped.roll((-shift[1], -shift[0]), dims=(2, 3)), objective.item()
+
+    def __init__(
+        self, engine: Engine, like: Tensor, settings: Settings, size: float, bounds: Bounds, mask: Tensor | None = None
+    ) -> None:
+        self.engine = engine
+        self.data = torch.empty_like(like, memory_format=torch.channels_last)
+        self.size, self.bounds, self.mask = size, bounds, mask
+        self._normalise = NORMALISERS[settings.normalise]
+        self._rule = _rule(settings, self.data)
+        self._tv, self._l2 = settings.tv, settings.l2
+
+    def begin(self, data: Tensor) -> None:
+        """Take a picture as a blob (a copy of it), and forget the steps before."""
+        self.data.copy_(data)
+        self._rule.forget()
+
+    def step(self, shift: tuple[int, int]) -> Tensor:
+        """One step; of plain settings, the original notebook's `make_step`.
+
+        Args:
+            shift: jitter, in pixels, along width and height: the picture is rolled before the gradient is taken, and
+                the gradient rolled back.
+
+        Returns:
+            The objective before the change, and the gradient's strength: two numbers, still on the device.
+        """
+        right, down = shift
+        score, gradient = self.engine(self.data.roll((down, right), dims=(2, 3)))
+        return self.climb(score, gradient.roll((-down, -right), dims=(2, 3)))
+
+    def climb(self, score: Tensor, gradient: Tensor) -> Tensor:
+        """Change the picture along a gradient, which is used up: of large pictures there is no memory for copies."""
+        uphill, strength = self._normalise(gradient)
+        uphill.nan_to_num_(0.0, 0.0, 0.0)  # a gradient that is no number leaves the picture as it is
+        if self._tv:
+            uphill.sub_(total_variation_gradient(self.data), alpha=self._tv)
+        if self._l2:
+            uphill.sub_(_at_strength_one(self.data.clone()), alpha=self._l2)
+        move = self._rule(uphill)
+        if self.mask is not None:
+            move = move * self.mask
+        self.data.add_(move, alpha=self.size)
+        torch.maximum(self.data, self.bounds.low, out=self.data)
+        torch.minimum(self.data, self.bounds.high, out=self.data)
+        return torch.stack([score, strength])
+
+
+def total_variation_gradient(data: Tensor) -> Tensor:
+    """How the sum of squared differences between neighbouring pixels grows, scaled to a mean magnitude of one."""
+    gradient = torch.zeros_like(data)
+    down = data[:, :, 1:] - data[:, :, :-1]
+    right = data[:, :, :, 1:] - data[:, :, :, :-1]
+    gradient[:, :, 1:] += down
+    gradient[:, :, :-1] -= down
+    gradient[:, :, :, 1:] += right
+    gradient[:, :, :, :-1] -= right
+    return _at_strength_one(gradient)
+
+
+def _at_strength_one(gradient: Tensor) -> Tensor:
+    return NORMALISERS["mean"](gradient)[0]
+
+
+def _rule(settings: Settings, like: Tensor) -> Rule:
+    if settings.ascent == "momentum":
+        return Momentum(like, settings.momentum)
+    return Adam(like, settings.momentum) if settings.ascent == "adam" else Plain()

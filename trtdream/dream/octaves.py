@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -34,9 +34,22 @@ def zoom(blob: Tensor, size: Size) -> Tensor:
     return interpolate(blob, size, mode="bilinear", align_corners=True)
 
 
-def pyramid(base: Tensor, sizes: list[Size]) -> list[Tensor]:
-    """The picture at each size, the smallest first; each is zoomed from the next larger one."""
-    levels = [base]
+def strength_at(curve: Sequence[float], octave: int, octaves: int) -> float:
+    """The curve's value at an octave: its points lie evenly from the first octave to the last, lines between them."""
+    if len(curve) == 1 or octaves == 1:
+        return curve[-1]
+    place = octave * (len(curve) - 1) / (octaves - 1)
+    before = min(int(place), len(curve) - 2)
+    return curve[before] + (place - before) * (curve[before + 1] - curve[before])
+
+
+def pyramid(base: Tensor, sizes: list[Size]) -> Iterator[Tensor]:
+    """The picture at each size, the smallest first; each is zoomed from the next larger one.
+
+    A level that has been asked for is not held any longer: of large pictures there is no memory to spare.
+    """
+    levels = [zoom(base, sizes[-1])]
     for size in sizes[-2::-1]:
         levels.append(zoom(levels[-1], size))
-    return levels[::-1]
+    while levels:
+        yield levels.pop()

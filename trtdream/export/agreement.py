@@ -60,13 +60,13 @@ def agreement(backend: str, inputs: str, wanted: dict[str, np.ndarray], found: d
     return Agreement(backend, inputs, top1, most, min(cosines), max(errors))
 
 
-def check_agreement(found: Agreement, precision: Precision) -> None:
-    """Hold an agreement against what its precision must reach.
+def check_agreement(found: Agreement, precision: str) -> None:
+    """Hold an agreement against what its precision must reach, a foreign file's ("own") against what the lowest must.
 
     Raises:
         VerificationFailed: it does not.
     """
-    form = FORMS[precision]
+    form = FORMS[Precision.INT8 if precision == "own" else Precision(precision)]
     if found.top1_agreement is not None and found.top1_agreement < form.least_agreement:
         raise VerificationFailed(
             f"{found.backend}: top-1 agrees on {found.top1_agreement:.1%} of {found.inputs}, {precision} must reach "

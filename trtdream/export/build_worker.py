@@ -17,11 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from trtdream.export.build import Job
+from trtdream.export.quantise import with_float_weights
 from trtdream.runtime.cuda import ask_cuda
 from trtdream.runtime.tensorrt import Library
 
 _GIB = 2**30
+# the words of the inspector of TensorRT 8.6, 10 and 11
+_NAMES = {"fp16": "HALF", "half": "HALF", "float16": "HALF", "bf16": "BF16", "bfloat16": "BF16", "int8": "INT8"}
+_NAMES |= {"fp8": "FP8", "float8": "FP8", "fp32": "FLOAT", "float": "FLOAT", "float32": "FLOAT"}
 
 
 def build(job: Job) -> dict[str, Any]:
@@ -36,19 +42,38 @@ def build(job: Job) -> dict[str, Any]:
     builder = trt.Builder(logger)
     network = builder.create_network(library.network_flags())
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(job.onnx):
+    if not _parse(parser, library, job):
         faults = [parser.get_error(index) for index in range(parser.num_errors)]
         raise ValueError("; ".join(_fault(fault) for fault in faults[:3]))
     config = _configure(library, builder, network, job)
     with _timing_cache(library, config, job):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ValueError("no engine came of it; the lines above say why")
+        raise ValueError("the builder gave nothing")
     content = bytes(plan)
     Path(job.engine).write_bytes(content)
     gpus = ask_cuda().gpus
-    types = _inspected(library, logger, content) if gpus and job.inspect else _parsed(network)
-    return {"layer_types": types, "size": len(content)}
+    types = _inspected(library, logger, content, job) if gpus and job.inspect else {}
+    return {"layer_types": types or _parsed(network), "size": len(content)}
+
+
+def _parse(parser: Any, library: Library, job: Job) -> bool:
+    if library.wants_float_weights and _types(job)[1]:
+        graph = with_float_weights(onnx.load(job.onnx))
+        return bool(parser.parse(graph.SerializeToString()))
+    return bool(parser.parse_from_file(job.onnx))
+
+
+def _types(job: Job) -> tuple[bool, bool]:
+    """Whether the network may compute in float16, and whether it holds int8.
+
+    What an int8 graph leaves float may be float16 in TensorRT 8.6; a foreign graph has the types it has.
+    """
+    if job.precision != "own":
+        return job.precision in ("fp16", "int8"), job.precision == "int8"
+    graph = onnx.load(job.onnx, load_external_data=False).graph
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.initializer)
+    return half, any(node.op_type == "QuantizeLinear" for node in graph.node)
 
 
 def _fault(fault: Any) -> str:
@@ -60,8 +85,10 @@ def _fault(fault: Any) -> str:
 def _configure(library: Library, builder: Any, network: Any, job: Job) -> Any:
     trt = library.module
     config = builder.create_builder_config()
-    for flag in library.builder_flags(job.precision):
+    for flag in library.builder_flags(*_types(job)):
         config.set_flag(flag)
+    for feature in library.preview_features():
+        config.set_preview_feature(feature, True)
     (config.set_flag if job.precision == "tf32" else config.clear_flag)(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector tells no types without it
     if job.workspace is not None:
@@ -117,12 +144,14 @@ def _timing_cache(library: Library, config: Any, job: Job) -> Iterator[None]:
     path = Path(job.timing_cache)
     known = path.read_bytes() if path.exists() else b""
     cache = config.create_timing_cache(known)
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):  # damaged, or of another GPU
+        known, cache = b"", config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     yield
     with locked(path):
         others = path.read_bytes() if path.exists() else b""
-        if others != known:
-            cache.combine(config.create_timing_cache(others), ignore_mismatch=False)
+        if others != known and (added := config.create_timing_cache(others)) is not None:
+            cache.combine(added, ignore_mismatch=False)
         temporary = path.with_name(f".{path.name}.{id(cache)}")
         temporary.write_bytes(bytes(cache.serialize()))
         temporary.replace(path)
@@ -144,27 +173,37 @@ def _parsed(network: Any) -> dict[str, int]:
     return {name: count for name, count in sorted(types.items()) if name not in ("INT64", "BOOL", "INT32")}
 
 
-def _inspected(library: Library, logger: Any, plan: bytes) -> dict[str, int]:
-    """Types of the layers' outputs in the engine, by its inspector."""
-    engine = library.new_runtime(logger, ask_cuda().gpus).deserialize_cuda_engine(plan)
+def _inspected(library: Library, logger: Any, plan: bytes, job: Job) -> dict[str, int]:
+    """Types of the layers in the engine, by its inspector; empty if it tells none."""
+    runtime = library.new_runtime(logger, ask_cuda().gpus, host_code=job.version_compatible)
+    engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise ValueError("the engine that was built does not load here")
     inspector = engine.create_engine_inspector()
-    found = json.loads(inspector.get_engine_information(library.module.LayerInformationFormat.JSON))
-    return count_types(found)
+    context = engine.create_execution_context()  # without shapes it tells no formats of a dynamic engine
+    if context is not None:
+        for name, (_, usual, _) in job.shapes.items():
+            context.set_input_shape(name, tuple(usual))
+        inspector.execution_context = context
+    return count_types(json.loads(inspector.get_engine_information(library.module.LayerInformationFormat.JSON)))
 
 
 def count_types(information: dict[str, Any]) -> dict[str, int]:
-    """How many layers put out each type; the inspector's JSON is {"Layers": [{"Outputs": [{"Format/Datatype"}]}]}."""
-    names = {"fp16": "HALF", "half": "HALF", "float16": "HALF", "bf16": "BF16", "bfloat16": "BF16", "int8": "INT8"}
-    names |= {"fp8": "FP8", "float8": "FP8", "fp32": "FLOAT", "float": "FLOAT", "float32": "FLOAT"}
-    types: Counter[str] = Counter()
-    for layer in information.get("Layers", []):
-        if not isinstance(layer, dict) or not layer.get("Outputs"):
-            continue
-        words = str(layer["Outputs"][0].get("Format/Datatype", "")).lower().replace(",", " ").split()
-        types.update(next(([names[word]] for word in words if word in names), []))
+    """How many layers have each type, by the inspector's JSON: {"Layers": [{"Outputs": [...], "Weights": {...}}]}.
+
+    A layer's type is that of its first output; where that is "N/A due to dynamic shapes", as TensorRT 8.6 has it even
+    with shapes set, that of its weights.
+    """
+    layers = [layer for layer in information.get("Layers", []) if isinstance(layer, dict)]
+    types = Counter(kind for kind in map(_layer_type, layers) if kind is not None)
     return dict(sorted(types.items()))
+
+
+def _layer_type(layer: dict[str, Any]) -> str | None:
+    outputs, weights = layer.get("Outputs") or [{}], layer.get("Weights")
+    told = [outputs[0].get("Format/Datatype", ""), weights.get("Type", "") if isinstance(weights, dict) else ""]
+    words = " ".join(map(str, told)).lower().replace(",", " ").split()
+    return next((_NAMES[word] for word in words if word in _NAMES), None)
 
 
 def _tell(document: dict[str, Any]) -> None:

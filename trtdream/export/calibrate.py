@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ import onnx
 from onnx import helper
 
 from trtdream.console import progress
-from trtdream.export.agreement import agreement
+from trtdream.errors import VerificationFailed
+from trtdream.export.agreement import agreement, check_agreement
 from trtdream.export.quantise import calibrated_tensors, quantisable, quantise
 from trtdream.runtime.runner import run_in_batches
 from trtdream.runtime.runner_onnx import OnnxRunner
@@ -68,6 +69,36 @@ def sensitivity(model: onnx.ModelProto, kind: str, inputs: np.ndarray) -> list[S
                 measured = agreement(layer, "", wanted, run_in_batches(run, few, size, fixed))
             table.append(Sensitivity(layer, measured.cosine, measured.relative_error))
     return sorted(table, key=lambda one: one.cosine)
+
+
+def sensitive_layers(
+    model: onnx.ModelProto, kind: str, found: Mapping[str, float], inputs: np.ndarray, precision: str
+) -> list[str]:
+    """Layers to leave in float, the most sensitive ones, so that on some calibration inputs the rest agrees as the
+    precision must; none, as a rule. Half of all at most: what then disagrees still, the verification tells.
+
+    Args:
+        found: the ranges of all tensors that quantising every layer needs.
+    """
+    layers, few, (size, fixed) = quantisable(model), inputs[:_SENSITIVITY_IMAGES], _batch_of(model)
+    with OnnxRunner(model) as run:
+        wanted = run_in_batches(run, few, size, fixed)
+
+    def agrees(kept: Sequence[str]) -> bool:
+        chosen = [layer for layer in layers if layer not in kept]
+        with OnnxRunner(quantise(model, kind, found, chosen)) as run:
+            try:
+                check_agreement(agreement("", "", wanted, run_in_batches(run, few, size, fixed)), precision)
+            except VerificationFailed:
+                return False
+        return True
+
+    if agrees([]):
+        return []
+    order, count = [one.layer for one in sensitivity(model, kind, inputs)], 1
+    while count < len(order) // 2 and not agrees(order[:count]):
+        count *= 2
+    return order[: min(count, max(len(order) // 2, 1))]
 
 
 def _batch_of(model: onnx.ModelProto) -> tuple[int, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from trtdream.console import say
@@ -10,7 +11,7 @@ from trtdream.export.front import IMAGES
 from trtdream.export.onnx_net import GraphOptions, onnx_from_model
 from trtdream.export.sizes import Batch
 from trtdream.runtime.cuda import ask_cuda
-from trtdream.runtime.engine_trust import misfit
+from trtdream.runtime.engine_trust import NO_MANIFEST, misfit
 from trtdream.runtime.manifest import Manifest, check_file, manifest_path, read_manifest
 from trtdream.runtime.model import Model
 from trtdream.runtime.runner import Classifier, Runner
@@ -39,9 +40,12 @@ def find_engine(name: str, folder: Path = ENGINES) -> tuple[Path, Manifest]:
 
     Raises:
         UsageError: none or several.
+        InputRefused: a file without a manifest.
     """
     direct = Path(name)
     if direct.is_file():
+        if not manifest_path(direct).is_file():
+            raise InputRefused(f"{direct}: {NO_MANIFEST}")
         return direct.parent, read_manifest(direct)
     matching = [one for one in list_engines(folder) if name in one.file]
     exact = [one for one in matching if name in (one.file, one.file.rpartition(".")[0])]
@@ -73,12 +77,33 @@ def fastest_classifier(
     if device.startswith("cuda") and (classifier := _from_engine(folder, fitting)):
         return classifier
     if precision is None:
-        return _from_network(model, device)
+        return replace(_from_network(model, device), instead=_why_no_engine(folder, device))
     for one in fitting:
         if not one.is_engine:
             check_file(folder / one.file, one)
             return _classifier(OnnxRunner(folder / one.file), one)
     raise UsageError(f"no verified {precision} export of this network in {folder}: trtdream export --{precision} first")
+
+
+def chosen_classifier(model: Model, folder: Path, one: Manifest) -> Classifier:
+    """An exported file that a person chose, engine or ONNX, verified or not.
+
+    Raises:
+        UsageError: it is of another network, or takes no blobs.
+        InputRefused: it was changed, or is not for this machine.
+    """
+    if (one.network, one.weights_sha256) != (model.net.name, model.weights.sha256):
+        raise UsageError(f"{one.file}: came from {one.network} with {one.weights}; give those with --net and --weights")
+    if IMAGES in one.inputs or len(one.inputs) != 1:
+        raise UsageError(f"{one.file}: takes {', '.join(one.inputs)}; `trtdream classify` prepares pictures itself")
+    if not one.passed:
+        say(f"{one.file}: has not been verified; `trtdream verify {folder / one.file}` does it")
+    if one.is_engine:
+        from trtdream.runtime.runner_tensorrt import TensorRTRunner
+
+        return _classifier(TensorRTRunner(folder / one.file), one)
+    check_file(folder / one.file, one)
+    return _classifier(OnnxRunner(folder / one.file), one)
 
 
 def _is_of(one: Manifest, model: Model) -> bool:
@@ -98,6 +123,12 @@ def _from_engine(folder: Path, fitting: list[Manifest]) -> Classifier | None:
     return None
 
 
+def _why_no_engine(folder: Path, device: str) -> str:
+    if device.startswith("cuda"):
+        return f"no engine of this network in {folder}: `trtdream export --fp16` makes one"
+    return "" if ask_cuda().gpus else "no GPU here for an engine"
+
+
 def _classifier(runner: Runner, one: Manifest) -> Classifier:
     least, usual, greatest = one.batch
     return Classifier(runner, one.outputs[0], usual, fixed=least == greatest)
@@ -107,7 +138,7 @@ def _from_network(model: Model, device: str) -> Classifier:
     runner: Runner
     try:
         graph = onnx_from_model(model, GraphOptions(Batch(1, _BATCH, _BATCH), lrn_as_convolution=True))
-        runner = OnnxRunner(graph, device.partition(":")[0])
+        runner = OnnxRunner(graph, device)
     except TrtdreamError as error:
         from trtdream.runtime.runner_torch import TorchRunner
 

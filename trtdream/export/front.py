@@ -30,7 +30,7 @@ def write_front(graph: OnnxGraph, data: OnnxValue, spec: Preprocess) -> OnnxValu
     _node(graph, "float", "Cast", IMAGES, to=TensorProto.FLOAT)
     _node(graph, "planes", "Transpose", "preprocess/float", perm=[0, 3, 1, 2])  # N x 3 x H x W
     _node(graph, "ordered", *_ordering(graph, spec))
-    mean = _centre(spec)[None] if spec.mean.ndim == 3 else spec.mean[None, :, None, None]
+    mean = centre(spec)[None] if spec.mean.ndim == 3 else spec.mean[None, :, None, None]
     plain = spec.scale == 1
     subtracted = data.name if plain else "preprocess/subtracted"
     operands = ["preprocess/ordered", _constant(graph, "mean", mean)]
@@ -55,7 +55,7 @@ def _ordering(graph: OnnxGraph, spec: Preprocess) -> tuple[str, ...]:
     return "Round", "preprocess/grey"
 
 
-def _centre(spec: Preprocess) -> np.ndarray:
+def centre(spec: Preprocess) -> np.ndarray:
     """The mean image where the centre crop lies in it."""
     top, left = ((spec.mean.shape[axis + 1] - spec.size[axis]) // 2 for axis in (0, 1))
     return spec.mean[:, top : top + spec.size[0], left : left + spec.size[1]]

@@ -14,7 +14,7 @@ from trtdream.console import say
 from trtdream.errors import UsageError, VerificationFailed
 from trtdream.export.agreement import Agreement, agreement, check_agreement
 from trtdream.export.build import Job, Limits, build_engine
-from trtdream.export.calibrate import ranges
+from trtdream.export.calibrate import ranges, sensitive_layers
 from trtdream.export.check import element_types
 from trtdream.export.front import IMAGES
 from trtdream.export.metadata import describe, preprocess_document, save_onnx
@@ -39,7 +39,7 @@ class Request:
     """What to export.
 
     folder, name: the files are `folder/name_PRECISION_bBATCH...`. graph: how the ONNX is written. keep: layers that
-    stay unquantised. command: what the manifest says makes the file again.
+    stay unquantised; none, and they are chosen by what quantising them costs. command: what makes the file again.
     """
 
     precision: Precision
@@ -78,7 +78,15 @@ class EngineRequest:
     def built(self) -> Built:
         """For the manifest."""
         gpu = self.gpu.name if self.gpu else None
-        return Built(self.library.name, self.library.version, gpu, self.capability, this_platform())
+        return Built(
+            self.library.name,
+            self.library.version,
+            gpu,
+            self.capability,
+            this_platform(),
+            self.version_compatible,
+            self.hardware_compatible,
+        )
 
 
 def write_graph(model: Model, request: Request, calibration: Samples | None) -> onnx.ModelProto:
@@ -99,10 +107,13 @@ def write_graph(model: Model, request: Request, calibration: Samples | None) -> 
     layers = quantisable(made)
     if unknown := sorted(set(request.keep) - set(layers)):
         raise UsageError(f"--keep {', '.join(unknown)}: no layer that would be quantised is called so")
-    chosen = [layer for layer in layers if layer not in request.keep]
     inputs = calibration.pictures if request.graph.front else calibration.blobs
     assert inputs is not None
-    quantised = quantise(made, kind, ranges(made, chosen, inputs), chosen)
+    found = ranges(made, layers, inputs)
+    kept = request.keep or sensitive_layers(made, kind, found, inputs, request.precision)
+    if kept and not request.keep:
+        say(f"{', '.join(kept)}: left in float, where {request.precision} would cost too much (--keep chooses others)")
+    quantised = quantise(made, kind, found, [layer for layer in layers if layer not in kept])
     return onnx.shape_inference.infer_shapes(quantised, check_type=True, strict_mode=True, data_prop=True)
 
 
@@ -137,6 +148,7 @@ def export_onnx(model: Model, request: Request, graph: onnx.ModelProto, samples:
         command=request.command,
         trtdream=__version__,
         layer_types=_types(graph),
+        kept=tuple(quantisable(graph)) if FORMS[request.precision].quantised else (),
     )
     return _verified(model, request, manifest, samples, _onnx_runner(model, request, path))
 

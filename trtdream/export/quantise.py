@@ -84,11 +84,41 @@ def quantise(
             nodes += _pair(graph, tensor, scales, target)
     del graph.node[:]
     graph.node.extend(nodes)
-    read = {name for node in nodes for name in node.input}
+    _drop_unread(graph)
+    return made
+
+
+def with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which int8 weights are float, with the Q/DQ pair that makes the same int8 of them."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    constants = {tensor.name: tensor for tensor in made.graph.initializer}
+    nodes = []
+    for node in made.graph.node:
+        tensor = constants.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if tensor is not None and tensor.data_type == TensorProto.INT8:
+            steps, scales = numpy_helper.to_array(tensor), numpy_helper.to_array(constants[node.input[1]])
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            others = tuple(i for i in range(steps.ndim) if i != axis) if scales.ndim else ()
+            values, quantised = f"{tensor.name}/values", f"{node.name}/quantised"
+            made.graph.initializer.append(
+                numpy_helper.from_array(steps * np.expand_dims(scales, others).astype(np.float32), values)
+            )
+            again = [values, *node.input[1:]]
+            nodes.append(helper.make_node("QuantizeLinear", again, [quantised], name=quantised, axis=axis))
+            node.input[0] = quantised
+        nodes.append(node)
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
+    _drop_unread(made.graph)
+    return made
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    read = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    return made
 
 
 def _groups(model: onnx.ModelProto, layers: Collection[str]) -> dict[str, str]:

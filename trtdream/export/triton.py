@@ -45,12 +45,12 @@ def config(name: str, manifest: Manifest) -> str:
     platform = "tensorrt_plan" if manifest.is_engine else "onnxruntime_onnx"
     lines = [f"name: {json.dumps(name)}", f'platform: "{platform}"', f"max_batch_size: {greatest if dynamic else 0}"]
     for tensor, shape in manifest.inputs.items():
-        kind = "TYPE_UINT8" if tensor == IMAGES else "TYPE_FP32"
-        lines.append(f"input [ {{ name: {json.dumps(tensor)} data_type: {kind} dims: [ {_dims(shape, dynamic)} ] }} ]")
+        kind = tensor_type(tensor)
+        lines.append(f"input [ {{ name: {json.dumps(tensor)} data_type: {kind} dims: [ {dims(shape, dynamic)} ] }} ]")
     for tensor in manifest.outputs:
         labels = ' label_filename: "labels.txt"' if manifest.labels else ""
-        dims = _dims(manifest.output_shapes[tensor], dynamic)
-        lines.append(f"output [ {{ name: {json.dumps(tensor)} data_type: TYPE_FP32 dims: [ {dims} ]{labels} }} ]")
+        sizes = dims(manifest.output_shapes[tensor], dynamic)
+        lines.append(f"output [ {{ name: {json.dumps(tensor)} data_type: TYPE_FP32 dims: [ {sizes} ]{labels} }} ]")
     if dynamic:
         preferred = ", ".join(map(str, sorted({usual, greatest})))
         lines.append(
@@ -65,13 +65,19 @@ def config(name: str, manifest: Manifest) -> str:
 def _warmup(manifest: Manifest, usual: int, dynamic: bool) -> str:
     """One batch of zeros when the model is loaded, so that the first request is as fast as the second."""
     inputs = " ".join(
-        f"inputs {{ key: {json.dumps(name)} value: {{ data_type: {'TYPE_UINT8' if name == IMAGES else 'TYPE_FP32'} "
-        f"dims: [ {_dims(shape, dynamic)} ] zero_data: true }} }}"
+        f"inputs {{ key: {json.dumps(name)} value: {{ data_type: {tensor_type(name)} "
+        f"dims: [ {dims(shape, dynamic)} ] zero_data: true }} }}"
         for name, shape in manifest.inputs.items()
     )
     return f'model_warmup [ {{ name: "zeros" batch_size: {usual if dynamic else 0} {inputs} }} ]'
 
 
-def _dims(shape: str, dynamic: bool) -> str:
+def tensor_type(name: str) -> str:
+    """Triton's type of an input."""
+    return "TYPE_UINT8" if name == IMAGES else "TYPE_FP32"
+
+
+def dims(shape: str, dynamic: bool) -> str:
+    """A manifest's shape as Triton has it; without the batch if that is dynamic."""
     sizes = shape.split("x")[1 if dynamic else 0 :]
     return ", ".join(size if size.isdigit() else "-1" for size in sizes)

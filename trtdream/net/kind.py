@@ -47,6 +47,18 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """Which places of the bottom a place of the top is made of; every pair is (height, width).
+
+    Place i is made of the places i * stride - pad to i * stride - pad + extent - 1; outside the bottom lies padding.
+    """
+
+    extent: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Kind:
     """Base of all layer kinds. Methods raise ValueError for what cannot be; the caller names the layer.
 
@@ -83,6 +95,10 @@ class Kind:
     def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
         """The weights the layer owns, in Caffe's order (weight, bias)."""
         return ()
+
+    def reach(self) -> Reach | None:
+        """Which places of its bottoms N x C x H x W a place of its tops is made of; None: of any, or it has none."""
+        return None
 
     def macs(self, bottoms: Sequence[Shape], tops: Sequence[Shape]) -> int:
         """Multiply-accumulates of one forward pass: those of convolutions and inner products, by custom."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 
 from trtdream.errors import InputRefused, UsageError
 from trtdream.net.fillers import fill
+from trtdream.net.forms import Forms
 from trtdream.net.graph import Graph, Step, connect
 from trtdream.net.kind import Phase, Shape
 from trtdream.net.net import Net
+from trtdream.net.plan import Key, Planned, make_plan
+from trtdream.net.prepared import Prepared
 from trtdream.net.shapes import infer_shapes, needed_steps
-
-_Key = tuple[str, int]
 
 
 class TorchNet(nn.Module):
@@ -36,6 +36,8 @@ class TorchNet(nn.Module):
 
     `compute_dtype`, once set, is what weights are cast to where they are used; the weights themselves stay as they are,
     and so do running statistics and, on a CPU, inner products. The inputs must be of the same type.
+
+    `forms` says in which forms the layers are computed; every value is there by name whatever they are.
     """
 
     def __init__(
@@ -49,14 +51,16 @@ class TorchNet(nn.Module):
         super().__init__()
         self.phase = phase
         self.compute_dtype: torch.dtype | None = None
-        self._statistics: set[_Key] = set()
+        self.forms = Forms(merge_branches=True)
+        self._statistics: set[Key] = set()
         self.graph: Graph = connect(net.for_phase(phase))
-        self._owner: dict[_Key, _Key] = {}
-        self._shape: dict[_Key, Shape] = {}
+        self._owner: dict[Key, Key] = {}
+        self._shape: dict[Key, Shape] = {}
         self._modules_by_layer: dict[str, nn.Module] = {}
         self._built: set[str] = set()
-        self._plans: dict[tuple[tuple[str, ...], frozenset[str]], tuple[_Planned, ...]] = {}
-        shared: dict[str, _Key] = {}
+        self._plans: dict[tuple[tuple[str, ...], frozenset[str], Forms], tuple[Planned, ...]] = {}
+        self._prepared = Prepared()
+        shared: dict[str, Key] = {}
         for shapes in infer_shapes(self.graph, inputs, until):
             layer = shapes.step.layer
             self._built.add(layer.name)
@@ -88,7 +92,7 @@ class TorchNet(nn.Module):
             inputs: input blobs by name, or the one tensor of a net's first input, each N x ...; other values may be
                 given too, and are then not computed.
             until: values by name (see `Graph.at_layer`, `Graph.blob`); the net's outputs if None.
-            on_layer: called with each layer's step and its tops, once it has run.
+            on_layer: called with each layer's step and its tops, once it has run; no layers are merged then.
 
         Returns:
             The wanted values by name.
@@ -100,7 +104,8 @@ class TorchNet(nn.Module):
         given = {self.graph.inputs[0]: inputs} if isinstance(inputs, Tensor) else dict(inputs)
         wanted = tuple(self.graph.outputs if until is None else until)
         values: dict[str, Tensor] = dict(given)
-        for planned in self._plan(wanted, frozenset(given)):
+        forms = self.forms if on_layer is None else replace(self.forms, merge_branches=False)
+        for planned in self._plan(wanted, frozenset(given), forms):
             layer = planned.step.layer
             bottoms = [values[name] for name in planned.step.reads]
             for index, down in enumerate(layer.propagate_down):
@@ -108,7 +113,7 @@ class TorchNet(nn.Module):
             if planned.overwrites:
                 tops: Sequence[Tensor] = [layer.kind.overwrite(bottoms[0])]
             else:
-                weights = [self._computed_with(key) for key in planned.weights]
+                weights = [self._computed_with(keys) for keys in planned.weights]
                 if weights and self.compute_dtype is not None:
                     bottoms = [x.to(weights[0].dtype) if x.is_floating_point() else x for x in bottoms]
                 tops = layer.kind.forward(bottoms, weights, layer.phase or self.phase, len(planned.step.writes))
@@ -133,7 +138,7 @@ class TorchNet(nn.Module):
             if step.layer.loss_weight_of(top)
         }
 
-    def weight(self, key: _Key) -> Tensor:
+    def weight(self, key: Key) -> Tensor:
         """The weight `index` of a layer, for key (layer, index), in the shape that this layer gives it."""
         layer, index = self._owner[key]
         parameter = self._modules_by_layer[layer].get_parameter(str(index))
@@ -156,7 +161,7 @@ class TorchNet(nn.Module):
             assert isinstance(theirs, nn.Parameter)
             self._modules_by_layer[key[0]].register_parameter(str(key[1]), theirs)
 
-    def weight_keys(self) -> Iterator[tuple[_Key, Tensor]]:
+    def weight_keys(self) -> Iterator[tuple[Key, Tensor]]:
         """Each weight once, under the layer that owns it, in the net's order."""
         for key, owner in self._owner.items():
             if key == owner:
@@ -203,17 +208,23 @@ class TorchNet(nn.Module):
             found[key[0]] = (*found.get(key[0], ()), array)
         return found
 
-    def _computed_with(self, key: _Key) -> Tensor:
-        weight = self.weight(key)
+    def _computed_with(self, keys: tuple[Key, ...]) -> Tensor:
+        weights = [self.weight(key) for key in keys]
+        dtype = self._dtype_for(keys[0], weights[0])
+        if len(weights) == 1 and weights[0].dtype == dtype:
+            return weights[0]
+        return self._prepared.get(keys, weights, dtype)
+
+    def _dtype_for(self, key: Key, weight: Tensor) -> torch.dtype:
         if self.compute_dtype is None or key in self._statistics:
-            return weight
+            return weight.dtype
         if weight.device.type == "cpu" and self._modules_by_layer[self._owner[key][0]].get_parameter("0").dim() == 2:
             # CaffeNet's inner products hold 58 million weights: casting them and their gradients to and fro was a third
             # of a step of batch 10, by torch's profile on two cores
-            return weight
-        return weight.to(self.compute_dtype)
+            return weight.dtype
+        return self.compute_dtype
 
-    def _register(self, key: _Key, parameter: nn.Parameter) -> None:
+    def _register(self, key: Key, parameter: nn.Parameter) -> None:
         layer, index = key
         if layer not in self._modules_by_layer:
             module = nn.Module()
@@ -222,50 +233,30 @@ class TorchNet(nn.Module):
             self._modules_by_layer[layer] = module
         self._modules_by_layer[layer].register_parameter(str(index), parameter)
 
-    def _check_shared(self, step: Step, key: _Key, shape: Shape) -> None:
+    def _check_shared(self, step: Step, key: Key, shape: Shape) -> None:
         owned, param = self._shape[self._owner[key]], step.layer.param(key[1])
         if owned != shape and not (param.permissive and prod(owned) == prod(shape)):
             raise InputRefused(
                 f"{self.graph.net.name}: {step.layer}: shares {param.name!r} of shape {owned}, but needs {shape}"
             )
 
-    def _plan(self, wanted: tuple[str, ...], given: frozenset[str]) -> tuple[_Planned, ...]:
-        if (wanted, given) not in self._plans:
-            self._plans[wanted, given] = self._make_plan(wanted, given)
-        return self._plans[wanted, given]
+    def _plan(self, wanted: tuple[str, ...], given: frozenset[str], forms: Forms) -> tuple[Planned, ...]:
+        key = wanted, given, forms
+        if key not in self._plans:
+            self._check_runnable(wanted, given)
+            self._plans[key] = make_plan(self.graph, wanted, given, forms, lambda layer: tuple(self._weights_of(layer)))
+        return self._plans[key]
 
-    def _make_plan(self, wanted: tuple[str, ...], given: frozenset[str]) -> tuple[_Planned, ...]:
-        steps = needed_steps(self.graph, [self.graph.blob(name) for name in wanted], given)
-        self._check_runnable(steps, wanted, given)
-        last_use = {name: index for index, step in enumerate(steps) for name in (*step.writes, *step.reads)}
-        done: dict[int, list[str]] = {}
-        for name, index in last_use.items():
-            if name not in wanted:
-                done.setdefault(index, []).append(name)
-        spare = {
-            name
-            for name, count in Counter(name for step in steps for name in step.reads).items()
-            if count == 1 and name not in (*wanted, *given) and self.graph.values[name].layer.kind.frees_top
-        }
-        return tuple(
-            _Planned(
-                step,
-                tuple(self._weights_of(step.layer.name)),
-                tuple(done.get(index, ())),
-                overwrites=step.layer.kind.can_overwrite and step.reads[0] in spare,
-            )
-            for index, step in enumerate(steps)
-        )
-
-    def _check_runnable(self, steps: Sequence[Step], wanted: Sequence[str], given: frozenset[str]) -> None:
+    def _check_runnable(self, wanted: Sequence[str], given: frozenset[str]) -> None:
         net = self.graph.net.name
+        steps = needed_steps(self.graph, [self.graph.blob(name) for name in wanted], given)
         needed = {*wanted, *(name for step in steps for name in step.reads)} - given
         if lacking := sorted(needed.intersection(self.graph.inputs)):
             raise InputRefused(f"{net}: input {', '.join(lacking)} is not given")
         if unbuilt := [step.layer.name for step in steps if step.layer.name not in self._built]:
             raise UsageError(f"{net}: {', '.join(wanted)} needs {unbuilt[0]}, which this module was built without")
 
-    def _weights_of(self, layer: str) -> Iterator[_Key]:
+    def _weights_of(self, layer: str) -> Iterator[Key]:
         index = 0
         while (layer, index) in self._owner:
             yield (layer, index)
@@ -280,20 +271,6 @@ class Loaded:
     missing: tuple[str, ...]
     unfit: tuple[str, ...]
     unused: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A step to run, its weights, the values nobody needs after it, and whether it may reuse its bottom's memory.
-
-    It may where it is the only reader of a value that nobody asked for or gave, and that its writer needs no more:
-    another reader may have kept the value for its gradient, or made a view of it.
-    """
-
-    step: Step
-    weights: tuple[_Key, ...]
-    done_with: tuple[str, ...]
-    overwrites: bool
 
 
 def _misfit(tensors: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from trtdream.errors import UsageError
 from trtdream.files import read_file
-from trtdream.recipe.schema import Recipe
+from trtdream.recipe.schema import Recipe, Section
+
+S = TypeVar("S", bound=Section)
 
 Place = tuple[str | int, ...]
 """Where in a recipe: ("data", "test", 0, "batch")."""
@@ -27,6 +29,7 @@ class Draft:
     folder: Path
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Place, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
 
     def set(self, place: Place, value: Any, where: str) -> None:
         """Set one value, making the sections on the way to it."""
@@ -46,43 +49,58 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), root: Path | None = N
         InputRefused: a solver or net file that cannot be read.
     """
     draft = read_draft(path, root)
-    for override in overrides:
-        _override(draft, override)
+    for given in overrides:
+        override(draft, given)
     return check(draft, root)
 
 
 def read_draft(path: Path, root: Path | None = None) -> Draft:
     """The file's values, unchecked."""
-    text = _text(path)
     if path.suffix == ".prototxt":
         from trtdream.recipe.solver_file import draft_from_solver
 
+        _text(path)
         return draft_from_solver(path, root)
+    return read_yaml(path, Recipe)
+
+
+def read_yaml(path: Path, schema: type[Section]) -> Draft:
+    """The values of a YAML file that shall become a `schema`, unchecked."""
+    text = _text(path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict) or node is None:
-        raise UsageError(f"{path}: is no recipe: its sections are {', '.join(Recipe.model_fields)}")
+        raise UsageError(f"{path}: is no recipe: its sections are {', '.join(schema.model_fields)}")
     draft = Draft(str(path), path.parent, values)
-    _note_lines(node, (), draft.places)
+    _note_lines(node, (), draft)
     return draft
 
 
 def check(draft: Draft, root: Path | None = None) -> Recipe:
     """The typed recipe of a draft. Raises UsageError with every fault there is."""
-    try:
-        recipe = Recipe.model_validate(draft.values)
-    except ValidationError as error:
-        faults = sorted({f"{_where(draft, place)}{what}" for place, what in _faults(error)})
+    recipe, faults = validated(draft, Recipe)
+    if recipe is None:
         count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
-        raise UsageError("\n  ".join([f"{draft.origin}: {count} in this recipe", *faults])) from error
+        raise UsageError("\n  ".join([f"{draft.origin}: {count} in this recipe", *faults]))
     return _with_found_paths(recipe, draft.folder, root)
+
+
+def validated(draft: Draft, schema: type[S]) -> tuple[S | None, list[str]]:
+    """The draft as a `schema`, or None and every fault there is, each with its place."""
+    faults, made = set(draft.faults), None
+    try:
+        made = schema.model_validate(draft.values)
+    except ValidationError as error:
+        faults |= {f"{_where(draft, place)}{what}" for place, what in _faults(error, schema)}
+    return (None if faults else made), sorted(faults)
 
 
 def find_path(path: Path, folder: Path, root: Path | None) -> Path:
     """Where a file named in a recipe lies: under `root`; else from the working directory, else from `folder`."""
+    path = path.expanduser()
     if path.is_absolute():
         return path
     if root is not None:
@@ -103,19 +121,20 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: is no text file, so no recipe") from error
 
 
-def _override(draft: Draft, override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(draft: Draft, given: str) -> None:
+    """Set what `key=value` says. Raises UsageError if it says nothing, or if there is no such place."""
+    key, equals, text = given.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"{override!r}: an override is key=value, as in solver.base_lr=0.001")
+        raise UsageError(f"{given!r}: an override is key=value, as in solver.base_lr=0.001")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"{override!r}: {text!r} is no YAML value") from error
+        raise UsageError(f"{given!r}: {text!r} is no YAML value") from error
     place = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
     try:
-        draft.set(place, value, f"command line, {override!r}")
+        draft.set(place, value, f"command line, {given!r}")
     except (TypeError, IndexError, KeyError) as error:
-        raise UsageError(f"{override!r}: {draft.origin} has no such place") from error
+        raise UsageError(f"{given!r}: {draft.origin} has no such place") from error
 
 
 def _set(values: Any, place: Place, value: Any) -> None:
@@ -128,24 +147,26 @@ def _set(values: Any, place: Place, value: Any) -> None:
     values[place[-1]] = value  # type: ignore[index]
 
 
-def _note_lines(node: yaml.Node, place: Place, places: dict[Place, str]) -> None:
+def _note_lines(node: yaml.Node, place: Place, draft: Draft) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            inner = (*place, key.value)
-            places[inner] = f"line {key.start_mark.line + 1}"
-            _note_lines(value, inner, places)
+            inner, line = (*place, key.value), f"line {key.start_mark.line + 1}"
+            if inner in draft.places:
+                draft.faults.append(f"{line}: {'.'.join(map(str, inner))}: is there already, on {draft.places[inner]}")
+            draft.places[inner] = line
+            _note_lines(value, inner, draft)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*place, index)] = f"line {value.start_mark.line + 1}"
-            _note_lines(value, (*place, index), places)
+            draft.places[(*place, index)] = f"line {value.start_mark.line + 1}"
+            _note_lines(value, (*place, index), draft)
 
 
-def _faults(error: ValidationError) -> list[tuple[Place, str]]:
+def _faults(error: ValidationError, schema: type[Section]) -> list[tuple[Place, str]]:
     found: list[tuple[Place, str]] = []
     for entry in error.errors():
         place, kind = entry["loc"], entry["type"]
         if kind == "extra_forbidden":
-            found.append((place, f"unknown key{_nearest(place)}"))
+            found.append((place, f"unknown key{_nearest(place, schema)}"))
         elif kind == "value_error":
             for fault in str(entry["ctx"]["error"]).split("; "):
                 key, _, rest = fault.partition(": ")
@@ -158,9 +179,9 @@ def _faults(error: ValidationError) -> list[tuple[Place, str]]:
     return found
 
 
-def _nearest(place: Place) -> str:
+def _nearest(place: Place, schema: type[Section]) -> str:
     """The keys that the section has, those most like the unknown one first."""
-    section: Any = Recipe
+    section: Any = schema
     for part in place[:-1]:
         if isinstance(part, str):
             section = _section_of(section.model_fields[part].annotation)
@@ -187,6 +208,8 @@ def _lower(message: str) -> str:
 
 def _with_found_paths(recipe: Recipe, folder: Path, root: Path | None) -> Recipe:
     """The recipe with the paths of its inputs found; `run.folder`, an output, is from the working directory."""
+    run = recipe.run.model_copy(update={"folder": recipe.run.folder.expanduser()})
+    recipe = recipe.model_copy(update={"run": run})
 
     def section(model: BaseModel, skip: tuple[str, ...] = ()) -> BaseModel:
         found: dict[str, Any] = {}

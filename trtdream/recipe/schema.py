@@ -14,7 +14,7 @@ Whole = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     def faults(self) -> Sequence[str]:
@@ -28,7 +28,7 @@ class _Section(BaseModel):
         return self
 
 
-class NetChoice(_Section):
+class NetChoice(Section):
     """Which network: one of the zoo, or a train_val prototxt."""
 
     name: str | None = None
@@ -48,7 +48,7 @@ class NetChoice(_Section):
         return ()
 
 
-class Pictures(_Section):
+class Pictures(Section):
     """Where samples come from and what becomes of them; see `trtdream.data.transform.Transform`."""
 
     source: Path
@@ -99,7 +99,7 @@ class TestPictures(Pictures):
     stages: tuple[str, ...] = ()
 
 
-class DataChoice(_Section):
+class DataChoice(Section):
     """The samples to train on, and the sets to test on."""
 
     train: Pictures
@@ -108,7 +108,7 @@ class DataChoice(_Section):
     cache: Literal["none", "gpu"] = "none"
 
 
-class Solver(_Section):
+class Solver(Section):
     """Caffe's SolverParameter: names, meanings and defaults are Caffe's.
 
     label_smoothing and warmup are not Caffe's, and off by default.
@@ -154,17 +154,28 @@ class Solver(_Section):
         return found
 
 
-class Speed(_Section):
-    """How the same training is computed; `auto` picks what is right for the device. No key changes what is computed."""
+class Speed(Section):
+    """How the same training is computed; `auto` picks what is right for the device. No key changes what is computed.
+
+    What `auto` picks is in `trtdream.train.compute`, with what was measured; `benchmarks/train.py` measures each alone.
+    """
 
     channels_last: Switch = "auto"
     fused_update: Switch = "auto"
     compile: Switch = "auto"
     cuda_graph: Switch = "auto"
+    merge_branches: Switch = "auto"  # an inception module's 1 x 1 convolutions of one value as one
+    space_to_depth: Switch = "auto"  # a strided convolution on the picture as one of stride 1 on more channels
+    split_groups: Switch = "auto"  # a grouped convolution as one convolution a group
+    triton_lrn: Switch = "auto"  # not measured yet, so `auto` is off
+    triton_max_pool: Switch = "auto"  # not measured yet, so `auto` is off
 
 
-class Run(_Section):
-    """Where a run lies and how it is kept."""
+class Run(Section):
+    """Where a run lies and how it is kept.
+
+    On a CPU a resumed run has the bits of one that nothing stopped; on a GPU only under `deterministic`, a slower way.
+    """
 
     folder: Path
     seed: Whole = 0
@@ -175,7 +186,7 @@ class Run(_Section):
     keep: Positive = 3
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """All of a training run."""
 
     net: NetChoice

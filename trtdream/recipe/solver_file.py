@@ -127,9 +127,11 @@ def _pictures(net: Net, path: Path) -> dict[str, Any]:
     layer = data_layer(net.layers, str(path))
     kind = layer.kind
     assert isinstance(kind, Data | ImageData)
+    if kind.transform.force_gray or (isinstance(kind, ImageData) and not kind.is_color):
+        raise UsageError(f"{path}: {layer}: pictures are not made grey here: give it a database made with -gray")
     values: dict[str, Any] = {"source": kind.source, "batch": kind.batch_size, "resize": "none"}
     if isinstance(kind, ImageData):
-        values |= {"shuffle": kind.shuffle, "root": kind.root_folder or None}
+        values |= {"shuffle": kind.shuffle, "root": kind.root_folder or "."}  # Caffe's lists start where it runs
         if kind.new_height != kind.new_width:
             raise UsageError(f"{path}: {layer}: new_height and new_width differ: pictures are resized to squares here")
         if kind.new_height:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from trtdream.runtime.runner import Classifier, run_in_batches
 from trtdream.runtime.topk import top_k
 
 _BATCH = 10
-_IN_MEMORY = 64  # pictures
+IN_MEMORY = 64  # pictures
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,17 @@ def classify(
 
 
 def classify_files(
-    model: Model, paths: Sequence[Path], top: int, oversample: bool, classifier: Classifier
+    model: Model,
+    paths: Sequence[Path],
+    top: int,
+    oversample: bool,
+    classifier: Classifier,
+    load: Callable[[Sequence[Path]], list[np.ndarray]] | None = None,
 ) -> list[list[Seen]]:
-    """The same for pictures in files, of which only a few are in memory at a time.
+    """The same for pictures in files, of which only IN_MEMORY are in memory at a time.
+
+    Args:
+        load: gives the pictures of at most IN_MEMORY files, as they are or squashed already; None for `load_pictures`.
 
     Raises:
         UsageError, InputRefused: see `load_image`, and `classify`.
@@ -65,8 +73,8 @@ def classify_files(
     seen: list[list[Seen]] = []
     with classifier.runner, progress() as bar:
         task = bar.add_task("classifying", total=len(paths))
-        for start in range(0, len(paths), _IN_MEMORY):
-            pictures = load_pictures(paths[start : start + _IN_MEMORY])
+        for start in range(0, len(paths), IN_MEMORY):
+            pictures = (load or load_pictures)(paths[start : start + IN_MEMORY])
             seen += _see(model, pictures, top, oversample, classifier)
             bar.advance(task, len(pictures))
     return seen

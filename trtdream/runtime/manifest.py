@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trtdream.errors import InputRefused
+from trtdream.errors import InputRefused, UsageError
 from trtdream.files import read_file, sha256, write_file
 from trtdream.runtime.preprocess import Preprocess
 
@@ -19,13 +19,20 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Built:
-    """With what and for which GPU an engine was built. capability: "8.9"; gpu None if it was built ahead of time."""
+    """With what and for which GPU an engine was built. capability: "8.9"; gpu None if it was built ahead of time.
+
+    version_compatible: later versions may run it. hardware_compatible: all GPUs from Ampere (8.0) on may. trusted: not
+    built by trtdream; these are the library, GPU and platform where a person said that the file may be run.
+    """
 
     library: str
     version: str
     gpu: str | None
     capability: str
     platform: str
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class Manifest:
 
     sha256, onnx_sha256: of the file's and of the ONNX's content. batch: least, usual, greatest. inputs, output_shapes:
     shapes as `Nx3x224x224`. preprocess: see Preprocess.to_dict. layer_types: how many layers' outputs have each type,
-    by TensorRT's inspector or, without a GPU, its parser. verification: see trtdream.export.agreement; passed says
+    by TensorRT's inspector or, without a GPU, its parser. kept: layers that a quantisation left in float.
+    verification: see trtdream.export.agreement; passed says
     whether all of it was good enough. command: what makes the file again.
     """
 
@@ -56,6 +64,7 @@ class Manifest:
     trtdream: str
     built: Built | None = None
     layer_types: Mapping[str, int] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
     verification: tuple[Mapping[str, Any], ...] = ()
     passed: bool = False
     format: int = FORMAT
@@ -97,7 +106,7 @@ def read_manifest(file: Path) -> Manifest:
         raise InputRefused(f"{path}: is damaged ({error}); export again") from error
     if document["file"] != path.name.removesuffix(".json"):
         raise InputRefused(f"{path}: is the manifest of {document['file']}, not of a file beside it")
-    for name in ("outputs", "labels", "verification"):
+    for name in ("outputs", "labels", "kept", "verification"):
         document[name] = tuple(document[name])
     return Manifest(**{**document, "built": built, "batch": (least, usual, greatest)})
 
@@ -106,6 +115,14 @@ def check_file(file: Path, manifest: Manifest) -> None:
     """Raises InputRefused if a file is not the one that its manifest tells of."""
     if sha256(file) != manifest.sha256:
         raise InputRefused(f"{file}: was changed since it was made (its SHA-256 differs); again: {manifest.command}")
+
+
+def check_onnx(file: Path, manifest: Manifest) -> None:
+    """Raises UsageError if the ONNX file that a manifest tells of is missing, InputRefused if it is another one."""
+    if not file.is_file():
+        raise UsageError(f"{file}: is missing, which {manifest.file} came from; again: {manifest.command}")
+    if sha256(file) != manifest.onnx_sha256:
+        raise InputRefused(f"{file}: is not the ONNX that {manifest.file} came from; again: {manifest.command}")
 
 
 def preprocess_of(manifest: Manifest, folder: Path) -> Preprocess | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -49,6 +49,21 @@ class Runner(Protocol):
     def __call__(self, batch: Batch) -> dict[str, Array]: ...
 
 
+class Closing:
+    """What all runners do at the end of their `with`: close."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is held; nothing, if it is memory alone."""
+
+
 def by_name(batch: Batch, inputs: Sequence[str]) -> dict[str, Array]:
     """A batch as a dictionary of inputs.
 
@@ -76,9 +91,13 @@ def run_in_batches(run: Runner, data: np.ndarray, size: int, fixed: bool = False
 
 @dataclass(frozen=True)
 class Classifier:
-    """A runner of class probabilities: the output that holds them, and how many pictures to run at a time."""
+    """A runner of class probabilities: the output that holds them, and how many pictures to run at a time.
+
+    instead: why nothing faster runs; empty if this was asked for, or is the fastest.
+    """
 
     runner: Runner
     output: str
     batch: int
     fixed: bool = False
+    instead: str = ""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trtdream.errors import InputRefused, TrtdreamError
-from trtdream.runtime.runner import by_name
+from trtdream.errors import InputRefused, TrtdreamError, UsageError
+from trtdream.runtime.runner import Closing, by_name
 
 if TYPE_CHECKING:
     import onnx
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-class OnnxRunner:
+class OnnxRunner(Closing):
     """An ONNX model in ONNX Runtime.
 
     Args:
         model: a file, or a model in memory.
-        device: "cpu" or "cuda". ONNX Runtime falls back to the CPU in silence; here that is an error.
+        device: "cpu", "cuda" or "cuda:N". ONNX Runtime falls back to the CPU in silence; here that is an error.
         threads: how many the CPU provider uses; 0 leaves it to ONNX Runtime (one a core).
 
     Raises:
@@ -43,7 +42,11 @@ class OnnxRunner:
         options.log_severity_level = 3  # errors
         source = _for_cpu(model, options) if device == "cpu" else model
         content = str(source) if isinstance(source, Path) else source.SerializeToString()
-        providers = [_CPU] if device == "cpu" else [_CUDA, _CPU]
+        providers: list[Any] = [_CPU]
+        if device != "cpu":
+            import torch  # noqa: F401  brings the CUDA libraries that ONNX Runtime looks for
+
+            providers = [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), _CPU]
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=providers)
         except Exception as error:  # onnxruntime's own classes share no base but this
@@ -51,7 +54,7 @@ class OnnxRunner:
             raise InputRefused(
                 f"{where}: ONNX Runtime refuses the model: {' '.join(str(error).split())[:300]}"
             ) from error
-        if providers[0] not in self._session.get_providers():
+        if device != "cpu" and _CUDA not in self._session.get_providers():
             raise TrtdreamError("ONNX Runtime has no working CUDA provider here; `trtdream doctor` says why")
         self.inputs: Sequence[str] = tuple(value.name for value in self._session.get_inputs())
         self.outputs: Sequence[str] = tuple(value.name for value in self._session.get_outputs())
@@ -61,19 +64,17 @@ class OnnxRunner:
         where = "the CPU" if self._device == "cpu" else "CUDA"
         return f"ONNX Runtime {self._runtime.__version__} on {where}"
 
-    def __enter__(self) -> OnnxRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        return None
-
     def __call__(self, batch: Batch) -> dict[str, Array]:
         given = by_name(batch, self.inputs)
-        if all(isinstance(array, np.ndarray) for array in given.values()):
-            return dict(zip(self.outputs, self._session.run(self.outputs, given), strict=True))
-        return self._run_tensors(given)
+        arrays = all(isinstance(array, np.ndarray) for array in given.values())
+        try:
+            if arrays:
+                return dict(zip(self.outputs, self._session.run(self.outputs, given), strict=True))
+            return self._run_tensors(given)
+        except Exception as error:  # onnxruntime's own classes share no base but this
+            shapes = ", ".join(f"{name} of {tuple(array.shape)} {array.dtype}" for name, array in given.items())
+            why = " ".join(str(error).split())[:300]
+            raise UsageError(f"{self.description}: does not run with {shapes}: {why}") from error
 
     def _run_tensors(self, given: dict[str, Any]) -> dict[str, Array]:
         """Torch tensors where they lie, and outputs as tensors that share ONNX Runtime's memory."""
@@ -100,7 +101,8 @@ class OnnxRunner:
 def _for_cpu(model: Path | onnx.ModelProto, options: Any) -> Path | onnx.ModelProto:
     """The model as the CPU's kernels like it, if it is quantised.
 
-    They have fast forms of int8 convolutions only for blobs of uint8, and of float8 none at all.
+    They have fast forms of int8 convolutions only for blobs of uint8, and of float8 none at all. On CPUs without VNNI
+    the fast forms cut off sums beyond 16 bits, unless they are told not to.
     """
     import onnx
 
@@ -112,5 +114,6 @@ def _for_cpu(model: Path | onnx.ModelProto, options: Any) -> Path | onnx.ModelPr
     if onnx.TensorProto.FLOAT8E4M3FN in types:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     elif onnx.TensorProto.INT8 in types:
+        options.add_session_config_entry("session.x64quantprecision", "1")
         return unsigned_where_positive(onnx.load(model) if isinstance(model, Path) else model)
     return model

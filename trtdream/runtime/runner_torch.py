@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from trtdream.runtime.model import Model
-from trtdream.runtime.runner import by_name
+from trtdream.runtime.runner import Closing, by_name
 
 if TYPE_CHECKING:
     from trtdream.runtime.runner import Array, Batch
 
 
-class TorchRunner:
+class TorchRunner(Closing):
     """A model's torch module; the reference that everything else is held against.
 
     Args:
@@ -43,14 +42,6 @@ class TorchRunner:
     def description(self) -> str:
         where = "the CPU" if self._device == "cpu" else torch.cuda.get_device_name(self._device)
         return f"torch {torch.__version__} on {where}, {self._float_type}"
-
-    def __enter__(self) -> TorchRunner:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        return None
 
     def __call__(self, batch: Batch) -> dict[str, Array]:
         given = by_name(batch, self.inputs)

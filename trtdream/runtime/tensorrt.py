@@ -5,12 +5,16 @@
 | module | tensorrt | tensorrt | tensorrt | tensorrt_rtx_bindings |
 | network flag | EXPLICIT_BATCH | STRONGLY_TYPED | STRONGLY_TYPED (always so) | STRONGLY_TYPED (always so) |
 | precision | the graph's types, and builder flags FP16, INT8 | the graph's types | the same | the same |
+| quantised weights | float, with a Q/DQ pair | int8 behind a DequantizeLinear | the same | the same |
+| TF32 flag | yes, on by default | the same | the same | the same |
+| contexts that share a profile | with a preview feature | always | always | always |
 | progress monitor | no | yes | yes | yes |
 | timing cache | yes | yes | yes | no: kernels are made on the user's GPU |
+| version-compatible plans run in | 8.6 and newer, 10 | 10, 11 | 11 | the same version only |
 | GPUs | that of the build, or hardware-compatible | the same | the same | compute capabilities named at build time |
 | without a GPU | Builder raises, Runtime crashes the process | the same | the same | parses and builds |
 
-Sources: the API reference of each version, and trying 8.6 and RTX.
+Sources: the API reference and support matrix of each version, NVIDIA's migration guides, and trying 8.6 and RTX.
 """
 
 from __future__ import annotations
@@ -66,27 +70,53 @@ class Library:
     def has_timing_cache(self) -> bool:
         return not self.is_rtx
 
+    @property
+    def wants_float_weights(self) -> bool:
+        """Whether quantised weights must be float constants with a Q/DQ pair, instead of int8 ones."""
+        return self.major < 10
+
     def network_flags(self) -> int:
         """What `Builder.create_network` wants for a graph that carries its own types."""
         flags = self.module.NetworkDefinitionCreationFlag
         flag = flags.EXPLICIT_BATCH if self.major < 10 else flags.STRONGLY_TYPED
         return 1 << int(flag)
 
-    def builder_flags(self, precision: str) -> list[Any]:
-        """Builder flags that a precision needs; only 8.6 has any for the types in the graph."""
-        flags = self.module.BuilderFlag
-        named = {"fp16": ["FP16"], "int8": ["INT8"]}.get(precision, []) if self.major < 10 else []
-        return [getattr(flags, name) for name in named]
+    def builder_flags(self, half: bool, int8: bool) -> list[Any]:
+        """Builder flags that a graph with such types needs; only 8.6 has any."""
+        wanted = [name for name, used in (("FP16", half), ("INT8", int8)) if used and self.major < 10]
+        return [getattr(self.module.BuilderFlag, name) for name in wanted]
 
-    def new_runtime(self, logger: Any, gpus: tuple[Gpu, ...]) -> Any:
+    def preview_features(self) -> list[Any]:
+        """What must be asked for so that several contexts, one for each CUDA graph, run one profile."""
+        return [self.module.PreviewFeature.PROFILE_SHARING_0806] if self.major < 10 else []
+
+    def runs_plan_of(self, version: str, version_compatible: bool) -> bool:
+        """Whether a plan built with another version of this library may be loaded.
+
+        Version-compatible ones run in newer versions, and across one step between majors: 8 in 10, 10 in 11.
+        """
+        if version == self.version:
+            return True
+        if not version_compatible or self.is_rtx:
+            return False
+        built, here = ([int(part) for part in text.split(".")[:3]] for text in (version, self.version))
+        return built <= here and (built[0] == here[0] or (built[0], here[0]) in {(8, 10), (10, 11)})
+
+    def new_runtime(self, logger: Any, gpus: tuple[Gpu, ...], host_code: bool = False) -> Any:
         """A Runtime; with TensorRT 8.6 making one without a GPU ends the process, so there must be one.
+
+        Args:
+            host_code: let plans bring code for the CPU, as version-compatible ones do.
 
         Raises:
             TrtdreamError: there is no GPU.
         """
         if not gpus:
             raise TrtdreamError(f"{self.name} needs an NVIDIA GPU to run an engine, and there is none here")
-        return self.module.Runtime(logger)
+        runtime = self.module.Runtime(logger)
+        if host_code:
+            runtime.engine_host_code_allowed = True
+        return runtime
 
 
 def installed() -> list[Library]:

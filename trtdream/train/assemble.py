@@ -23,6 +23,7 @@ from trtdream.train.graph import GraphStep
 from trtdream.train.rules import Update, learned_weights
 from trtdream.train.saving import Saving
 from trtdream.train.step import Step
+from trtdream.train.usage import usage_of
 from trtdream.train.world import World
 from trtdream.weights.weights import load_weights
 
@@ -52,17 +53,27 @@ def assemble(recipe: Recipe, world: World, device: torch.device) -> tuple[Saving
     form = FusedUpdate if compute.fused_update else Update
     update = form(recipe.solver, learned_weights(net, recipe.net.lr_mult))
     step = GraphStep(net, update, compute.compile) if compute.cuda_graph else Step(net, update, world, compute.compile)
-    return Saving(recipe, world, step, feeding, tests), compute
+    usage = usage_of(recipe, tests[0].feeding if tests else feeding)
+    return Saving(recipe, world, step, feeding, tests, usage), compute
 
 
 def open_tests(
-    recipe: Recipe, trained: TorchNet | None, compute: Compute, world: World, classes: int | None
+    recipe: Recipe,
+    trained: TorchNet | None,
+    compute: Compute,
+    world: World,
+    classes: int | None,
+    change: Callable[[Net], Net] | None = None,
 ) -> list[Tester]:
-    """The recipe's test sets, each with its net, which shares the weights of the trained one, if there is one."""
+    """The recipe's test sets, each with its net, which shares the weights of the trained one, if there is one.
+
+    `change` may make another net of a test's first.
+    """
     tests = []
     for pictures in recipe.data.test:
         feeding = open_feeding(recipe, pictures, "TEST", compute, world, classes)
-        net = build_net(test_net(recipe, pictures), Phase.TEST, feeding, compute, recipe.run.seed)
+        tested = test_net(recipe, pictures)
+        net = build_net(change(tested) if change else tested, Phase.TEST, feeding, compute, recipe.run.seed)
         if trained is not None:
             net.share_weights(trained)
         tests.append(Tester(net, feeding, pictures.iterations, world))
@@ -74,6 +85,7 @@ def build_net(net: Net, phase: Phase, feeding: Feeding, compute: Compute, seed: 
     shapes = feeding.shapes(connect(net))
     made = TorchNet(net, phase, shapes, generator=torch.Generator().manual_seed(seed))
     made.compute_dtype = None if compute.dtype == torch.float32 else compute.dtype
+    made.forms = compute.forms
     layout = torch.channels_last if compute.channels_last else torch.preserve_format
     made.to(device=compute.device, memory_format=layout)  # type: ignore[call-overload]
     return made

@@ -18,6 +18,8 @@ from trtdream.train.world import World
 class Tester:
     """A test set with the net that is tested on it, which shares the weights of the net that is trained."""
 
+    __test__ = False  # no test of pytest's
+
     net: TorchNet
     feeding: Feeding
     iterations: int

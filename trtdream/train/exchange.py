@@ -18,7 +18,7 @@ from trtdream.net.graph import connect
 from trtdream.net.net import Net
 from trtdream.recipe.networks import train_net
 from trtdream.recipe.schema import Recipe
-from trtdream.train.loop import Progress
+from trtdream.train.progress import Progress
 from trtdream.train.saving import Saving
 from trtdream.train.snapshot import read_snapshot
 from trtdream.weights.weights import load_weights

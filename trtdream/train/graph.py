@@ -23,6 +23,8 @@ class GraphStep(Step):
 
     def __init__(self, net: TorchNet, update: Update, compiled: bool = False) -> None:
         super().__init__(net, update, compiled=compiled)
+        if compiled:  # with the rate on the device nothing of it is ever compiled anew
+            self._change = torch.compile(update.apply, dynamic=False)
         self._done = 0
         self._stream = torch.cuda.Stream(self.device)
         self._rate = torch.zeros((), device=self.device)
@@ -57,7 +59,8 @@ class GraphStep(Step):
         """Record an iteration and run it. Recording itself computes nothing."""
         self.update.forget_gradients()  # so that the gradients' memory is the graph's own
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=self._stream):
+        # the loader's thread goes on allocating and copying meanwhile, which the mode "global" would call an error
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             self._outcome = super().run(self._inputs, self._rate)
         self._graph.replay()
         return self._outcome

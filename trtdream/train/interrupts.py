@@ -25,6 +25,12 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._wish = Wish.NOTHING
+        self._asked_at_keyboard = False
+
+    @property
+    def wish(self) -> Wish:
+        """The wish so far, which stays."""
+        return self._wish
 
     def take(self) -> Wish:
         """The wish, once."""
@@ -32,11 +38,15 @@ class Interrupts:
         return wish
 
     def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  a signal handler's arguments
-        """Handle a signal. A second request to stop is obeyed at once, without a snapshot."""
-        wish = _MEANING[signal.Signals(number)]
-        if wish is Wish.STOP and self._wish is Wish.STOP:
-            raise KeyboardInterrupt
-        self._wish = max(self._wish, wish)
+        """Handle a signal. A second Ctrl-C stops at once, without a snapshot.
+
+        A second SIGTERM does not: launchers and schedulers send theirs beside the one that a process group gets.
+        """
+        if number == signal.SIGINT:
+            if self._asked_at_keyboard:
+                raise KeyboardInterrupt
+            self._asked_at_keyboard = True
+        self._wish = max(self._wish, _MEANING[signal.Signals(number)])
 
 
 @contextmanager

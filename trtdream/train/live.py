@@ -6,8 +6,11 @@ from rich.live import Live as RichLive
 from rich.table import Table
 
 from trtdream.console import messages, say, table
-from trtdream.train.loop import hours
+from trtdream.train.log import Entry
 from trtdream.train.metrics import Metric
+from trtdream.train.pace import hours
+
+_SPOKEN = {"I": "", "W": "warning: ", "E": "error: "}
 
 
 class Live:
@@ -28,15 +31,18 @@ class Live:
         if self._shown:
             self._shown.stop()
 
-    def line(self, text: str) -> None:
-        """A line of the log: printed where there is no live table, warnings and errors always."""
-        if self._shown is None or not text.startswith("I"):
-            say(text)
+    def line(self, entry: Entry) -> None:
+        """A line of the log; on a terminal those with numbers are left to the table, the others stay above it."""
+        if self._shown is None:
+            say(entry.stamped())
+        elif not entry.is_number:
+            say(f"{_SPOKEN[entry.severity]}{entry.text}")
 
     def metric(self, metric: Metric) -> None:
         """A line of numbers: drawn into the live table."""
         if metric.kind == "test":
-            self._tests = metric.outputs
+            test = f"test {metric.set} " if metric.set else "test "
+            self._tests |= {test + name: value for name, value in metric.outputs.items()}
         else:
             self._last = metric
         if self._shown:
@@ -48,15 +54,14 @@ class Live:
         if last is None:
             return shown
         speed = last.images_per_second or 0.0
-        rate = last.seconds / max(last.iteration, 1)
         row = [
             f"{last.iteration} / {self._max_iter}",
             f"{last.loss:.4g}",
             f"{last.lr:.3g}",
-            f"{speed:.0f}",
+            f"{speed:.4g}",
             f"{1000 / speed:.3g}" if speed else "",
             f"{last.waiting or 0:.0%}",
-            hours(rate * (self._max_iter - last.iteration)),
+            hours(last.left) if last.left is not None else "",
         ]
         shown.add_row(*row, *(f"{value:.4g}" for value in self._tests.values()))
         return shown

@@ -1,29 +1,50 @@
-"""The log: lines that Caffe's own log parsers read, in a file and, without a terminal's live view, on stderr."""
+"""The log: lines that Caffe's own log parsers read, in a file and, for who watches, one by one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 Values = Mapping[str, Sequence[float]]
 """A net's outputs: blob name -> its numbers (one for a loss or an accuracy)."""
 
+Severity = Literal["I", "W", "E"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the log. is_number: of those that come again and again, which a live view shows in its own way."""
+
+    text: str
+    severity: Severity = "I"
+    is_number: bool = False
+
+    def stamped(self) -> str:
+        """With glog's prefix: severity, MMDD, time, process."""
+        return f"{self.severity}{datetime.now():%m%d %H:%M:%S.%f} {os.getpid():5d} trtdream] {self.text}"
+
 
 class Log:
-    """Appends to a file, a line at a time, each with glog's prefix (severity, MMDD, time, process)."""
+    """Appends to a file, a line at a time."""
 
-    def __init__(self, path: Path, echo: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, path: Path, watcher: Callable[[Entry], None] = lambda _: None) -> None:
         self._file = Lines(path)
-        self._echo = echo
+        self._watcher = watcher
 
-    def line(self, text: str, severity: str = "I") -> None:
-        stamp = datetime.now().strftime("%m%d %H:%M:%S.%f")
-        written = f"{severity}{stamp} {os.getpid():5d} trtdream] {text}"
-        self._file.write(written)
-        self._echo(written)
+    def write(self, entry: Entry) -> None:
+        self._file.write(entry.stamped())
+        self._watcher(entry)
+
+    def line(self, text: str, severity: Severity = "I") -> None:
+        self.write(Entry(text, severity))
+
+    def number(self, text: str) -> None:
+        self.write(Entry(text, is_number=True))
 
     def close(self) -> None:
         self._file.close()

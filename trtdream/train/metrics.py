@@ -15,8 +15,9 @@ from trtdream.train.log import Lines
 class Metric:
     """One line: what was displayed at an iteration of training, or what a test found.
 
-    loss is smoothed over `average_loss`; outputs are of the last batch (train) or means over the test. seconds is
-    the wall time trained so far; waiting the share of it, since the last line, spent waiting for data.
+    loss is smoothed over `average_loss`, losses are all since the last line; outputs are of the last batch (train) or
+    means over the test. seconds is the time trained so far, left what is still to come; waiting the share of the time
+    since the last line that was spent waiting for data.
     """
 
     kind: Literal["train", "test"]
@@ -27,6 +28,7 @@ class Metric:
     losses: list[float] = field(default_factory=list)
     images_per_second: float | None = None
     waiting: float | None = None
+    left: float | None = None
     seconds: float = 0.0
     set: int = 0
 
@@ -40,14 +42,15 @@ class Metrics:
         self.lines = [line for line in read_metrics(self.path) if line.iteration < resumed_at]
         write_file(self.path, "".join(_text(line) + "\n" for line in self.lines))
         self._file = Lines(self.path)
-        self._board = _tensorboard(folder)
+        self._board = _tensorboard(folder, resumed_at)
 
     def write(self, metric: Metric) -> None:
         self.lines.append(metric)
         self._file.write(_text(metric))
         if self._board is not None:
             for name, value in _scalars(metric).items():
-                self._board.add_scalar(f"{metric.kind}/{name}", value, metric.iteration)
+                part = f"{metric.kind}{metric.set or ''}"  # test, test1, test2 ...
+                self._board.add_scalar(f"{part}/{name}", value, metric.iteration)
 
     def close(self) -> None:
         self._file.close()
@@ -76,9 +79,10 @@ def _scalars(metric: Metric) -> dict[str, float]:
     return {**metric.outputs, **{key: value for key, value in named.items() if value is not None}}
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, resumed_at: int) -> Any:
+    """Its writer, or None without the package. Steps from `resumed_at` on, of a run that went further, are hidden."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at or None)

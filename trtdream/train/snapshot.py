@@ -24,6 +24,7 @@ from trtdream.runtime.bundle import Bundle, write_bundle
 
 FORMAT = 1
 _NAME = re.compile(r"iter_(\d+)")
+_LEFTOVER = re.compile(r"\.+(iter_\d+\.(new|old)|probe|recipe\.yaml|metrics\.jsonl|curves\.png|batch\.png)\b")
 _STATE, _TRAINING, _WEIGHTS = "snapshot.json", "training.safetensors", "weights.safetensors"
 
 
@@ -69,7 +70,13 @@ def snapshot_path(prefix: Path, iteration: int) -> Path:
 def list_snapshots(prefix: Path) -> list[Path]:
     """The snapshots in a run's folder, the oldest first."""
     found = [path for path in prefix.glob("iter_*") if _NAME.fullmatch(path.name) and (path / _STATE).exists()]
-    return sorted(found, key=_iteration)
+    return sorted(found, key=iteration_of)
+
+
+def iteration_of(path: Path) -> int:
+    """The iteration in a snapshot's name; 0 for other names."""
+    match = _NAME.fullmatch(path.name)
+    return int(match.group(1)) if match else 0
 
 
 def write_snapshot(path: Path, bundle: Bundle, state: State, tensors: Mapping[str, Tensor]) -> None:
@@ -138,21 +145,24 @@ def find_snapshot(named: str, prefix: Path) -> Path:
 
 
 def keep_newest(prefix: Path, count: int) -> None:
-    """Remove all but the newest snapshots of a run, and what a killed run left half-written."""
-    remove_leftovers(prefix)
+    """Remove all but the newest snapshots of a run."""
     for path in list_snapshots(prefix)[:-count]:
         _remove(path)
 
 
 def remove_leftovers(prefix: Path) -> None:
-    """Remove folders that never became snapshots, or no longer are."""
-    for pattern in (".iter_*.new", ".iter_*.old", "..iter_*"):
-        for path in prefix.glob(pattern):
+    """Remove what a killed run left: folders and files that never got their names, or no longer have them."""
+    for path in prefix.glob(".*"):
+        if not _LEFTOVER.match(path.name):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def probe(prefix: Path, needed: int) -> None:
-    """See that a snapshot of `needed` bytes could be written.
+def probe(prefix: Path, needed: int) -> int:
+    """See that a snapshot of `needed` bytes could be written; the bytes that are free.
 
     Raises:
         TrtdreamError: no permission, or not enough space.
@@ -165,6 +175,7 @@ def probe(prefix: Path, needed: int) -> None:
             f"{prefix}: a snapshot takes {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free: make room, or set "
             "run.folder to another disk"
         )
+    return free
 
 
 def _take_place(staging: Path, path: Path) -> None:
@@ -194,13 +205,8 @@ def _checked(path: Path, digest: str) -> bytes:
 
 
 def _offer(path: Path) -> str:
-    earlier = [other for other in list_snapshots(path.parent) if _iteration(other) < _iteration(path)]
+    earlier = [other for other in list_snapshots(path.parent) if iteration_of(other) < iteration_of(path)]
     return f"; the one before it: --resume {earlier[-1]}" if earlier else ""
-
-
-def _iteration(path: Path) -> int:
-    match = _NAME.fullmatch(path.name)
-    return int(match.group(1)) if match else 0
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -43,13 +43,14 @@ class Step:
         scores = (one.scores for one in self._softmaxes)
         self._asked = tuple(dict.fromkeys((*self.outputs, *net.loss_weights(), *scores)))
         self._forward = torch.compile(self._values, dynamic=False) if compiled else self._values
+        self._change = update.apply
 
     def run(self, batches: Sequence[Inputs], rate: Rate) -> Outcome:
         """Train one iteration on `iter_size` batches."""
         self.update.forget_gradients()
         loss, outputs = self.forward_backward(batches)
         self.world.average([weight.tensor.grad for weight in self.update.weights if weight.tensor.grad is not None])
-        self.update.apply(rate)
+        self._change(rate)
         return Outcome(loss, outputs)
 
     @property

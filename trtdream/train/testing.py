@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trtdream.console import progress
 from trtdream.errors import UsageError
+from trtdream.net.kinds.probability import Accuracy
+from trtdream.net.net import Layer, Net
 from trtdream.recipe.networks import count_classes
 from trtdream.recipe.schema import Recipe
 from trtdream.train.assemble import device_of, open_tests, weights_file
@@ -15,6 +17,8 @@ from trtdream.train.evaluate import flat
 from trtdream.train.snapshot import find_snapshot
 from trtdream.train.world import World
 from trtdream.weights.weights import load_weights
+
+_TOP = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ def test_recipe(
 ) -> Scores:
     """Test weights (None: those of the run's last snapshot) on every test set of a recipe.
 
+    Beside the nets' own outputs, the top-5 accuracy of scores of which a net tells only the top-1.
+
     Raises:
         UsageError: the recipe has no test set, there is no snapshot or file.
         InputRefused: weights that do not fit the net: a test takes all of them or none.
@@ -42,7 +48,9 @@ def test_recipe(
     world = World()
     compute = resolve_compute(recipe, device_of(recipe), world)
     apply_settings(compute, recipe.run.deterministic)
-    tests = open_tests(recipe, None, compute, world, count_classes(recipe))
+    classes = count_classes(recipe)
+    change = with_top5 if classes is not None and classes > _TOP else None
+    tests = open_tests(recipe, None, compute, world, classes, change)
     found, counts = [], []
     try:
         for index, tester in enumerate(tests):
@@ -56,6 +64,18 @@ def test_recipe(
         for tester in tests:
             tester.feeding.loader.close()
     return Scores(source, tuple(found), tuple(counts))
+
+
+def with_top5(net: Net) -> Net:
+    """The net of the TEST phase with a layer `X/top-5` after each accuracy X whose scores no top-5 accuracy has."""
+    told = {layer.bottoms for layer in net.layers if isinstance(layer.kind, Accuracy) and layer.kind.top_k > 1}
+    layers: list[Layer] = []
+    for layer in net.layers:
+        layers.append(layer)
+        if isinstance(layer.kind, Accuracy) and layer.bottoms not in told:
+            name = f"{layer.name}/top-{_TOP}"
+            layers.append(replace(layer, name=name, kind=replace(layer.kind, top_k=_TOP), tops=(name,)))
+    return replace(net, layers=tuple(layers))
 
 
 test_recipe.__test__ = False  # type: ignore[attr-defined]  # no test of pytest's

@@ -23,6 +23,12 @@ class World:
     size: int = 1
     local_rank: int = 0
 
+    @classmethod
+    def of_environment(cls) -> World:
+        """What torchrun's variables say; alone without them."""
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        return cls() if size == 1 else cls(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
+
     @property
     def is_first(self) -> bool:
         return self.rank == 0
@@ -39,39 +45,38 @@ class World:
             tensor.copy_(flat[start : start + tensor.numel()].view_as(tensor))
             start += tensor.numel()
 
-    def greatest(self, value: int, device: torch.device) -> int:
-        """The greatest value that any rank has."""
+    def greatest(self, value: int) -> int:
+        """The greatest value that any rank has. Between hosts: no GPU is waited for."""
         if self.size == 1:
             return value
-        shared = torch.tensor(value, device=device)
+        shared = torch.tensor(value)
         dist.all_reduce(shared, dist.ReduceOp.MAX)
         return int(shared)
 
-    def gather(self, tensor: Tensor, device: torch.device) -> list[Tensor]:
-        """The tensors of all ranks, of one shape, on the CPU."""
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all ranks, all of one shape, on the CPU."""
         if self.size == 1:
             return [tensor.cpu()]
-        parts = [torch.empty_like(tensor, device=device) for _ in range(self.size)]
-        dist.all_gather(parts, tensor.to(device))
-        return [part.cpu() for part in parts]
+        parts = [torch.empty_like(tensor, device="cpu") for _ in range(self.size)]
+        dist.all_gather(parts, tensor.cpu())
+        return parts
 
     def wait(self) -> None:
         """Until all ranks are here."""
-        if self.size > 1:
-            dist.barrier()
+        self.greatest(0)
 
 
 @contextmanager
 def joined(device_type: str) -> Iterator[World]:
     """The world that torchrun's environment describes; alone without it. NCCL between GPUs, gloo between CPUs."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield World()
+    world = World.of_environment()
+    if world.size == 1:
+        yield world
         return
-    world = World(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
-    if device_type == "cuda":
+    on_gpu = device_type == "cuda"
+    if on_gpu:
         torch.cuda.set_device(world.local_rank)
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=_PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=_PATIENCE)
     try:
         yield world
     finally:

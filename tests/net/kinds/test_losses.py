@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tests.net.kinds.single import numbers, shapes_of, single
 from trtdream.errors import InputRefused
+from trtdream.net.kind import Phase
+from trtdream.net.kinds.losses import SoftmaxWithLoss
 
 X = numbers(4, 3, 2, scale=2)  # N x C x positions
 LABELS = np.array([[0, 2], [1, 255], [255, 0], [2, 2]], np.float64)  # N x positions
@@ -52,6 +55,15 @@ def test_softmax_loss_gives_the_probabilities_too() -> None:
     run = single(layer, x=X[..., 0], t=LABELS[:, 0] % 3)
     np.testing.assert_allclose(run.tops["p"], softmax(X[..., 0], 1))
     assert list(run.module.loss_weights()) == ["loss"]
+
+
+def test_softmax_loss_is_at_its_floor_for_scores_far_apart() -> None:
+    """A training that diverges gets there, in float32, before anything is no number: the loss must not look perfect."""
+    scores = torch.tensor([[0.0, 1e20]], requires_grad=True)
+    (loss,) = SoftmaxWithLoss().forward([scores, torch.tensor([0.0])], [], Phase.TRAIN, 1)
+    loss.backward()
+    assert loss.item() == pytest.approx(87.3365, abs=1e-4)
+    assert scores.grad is not None and scores.grad.tolist() == [[-1, 1]]
 
 
 def test_softmax_loss_has_a_floor_but_its_gradient_has_none() -> None:

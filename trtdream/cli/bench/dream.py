@@ -29,20 +29,21 @@ def dream(
 ) -> None:
     """How long a dream takes: a step at each octave's size, and the whole picture."""
     files = Files(file, report, force)
-    from trtdream.bench.dreaming import time_dream
+    from trtdream.bench.dreaming import noise, time_dream
     from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result, Row
     from trtdream.bench.timing import Repeats
-    from trtdream.dream.dream import Layer, Settings
+    from trtdream.dream.computing import Computing
+    from trtdream.recipe.dream_schema import Layer, Settings
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.open_model import open_model
 
     width, height = _parse_size(size)
-    settings = Settings((Layer(layer),), octaves=octaves, iterations=iterations)
+    settings = Settings(layers=(Layer(name=layer),), octaves=octaves, iterations=iterations)
     model = open_model(net, weights, offline)
     device = pick_device(device)
     with Watch(device) as watch:
-        times = time_dream(model, (height, width), settings, device, Repeats(runs, warm_up=1))
+        times = time_dream(model, noise((height, width)), settings, Computing(device), Repeats(runs, warm_up=1))
     rows = [Row(f"{w} x {h}", "step", timing) for (h, w), timing in times.steps]
     rows.append(Row(f"{width} x {height}", "dream", times.whole))
     print_rows(rows)

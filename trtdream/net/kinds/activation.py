@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trtdream.net.kind import Kind, Phase, Shape, Weight, layer_kind
+from trtdream.net.kind import Kind, Phase, Reach, Shape, Weight, layer_kind
 from trtdream.net.parameters import Engine, Filler
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ class Pointwise(Kind):
     """A kind that maps each number by itself, in place if asked."""
 
     may_be_in_place = True
+
+    def reach(self) -> Reach:
+        return Reach()
 
     def forward(
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
@@ -68,6 +71,9 @@ class PReLU(Kind):
     channel_shared: bool = False
 
     may_be_in_place = True
+
+    def reach(self) -> Reach:
+        return Reach()
 
     def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
         if len(bottoms[0]) < 2:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trtdream.net.kind import Kind, Phase, Shape, Weight, canonical_axis, layer_kind
+from trtdream.net.kind import Kind, Phase, Reach, Shape, Weight, canonical_axis, layer_kind
 from trtdream.net.parameters import Filler, Signed
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class Scale(_Along):
     bias_term: bool = False
     bias_filler: Filler = Filler()
 
+    def reach(self) -> Reach | None:
+        return Reach() if self.axis == 1 and self.num_axes == 1 else None
+
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         self._axes(bottoms, self.axis, self.num_axes)
         return [bottoms[0]]
@@ -88,6 +91,9 @@ class Bias(_Along):
     axis: Signed = 1
     num_axes: Signed = 1
     filler: Filler = Filler()
+
+    def reach(self) -> Reach | None:
+        return Reach() if self.axis == 1 and self.num_axes == 1 else None
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         self._axes(bottoms, self.axis, self.num_axes)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trtdream.net.kind import MANY, Kind, Phase, Shape, canonical_axis, layer_kind
+from trtdream.net.kind import MANY, Kind, Phase, Reach, Shape, canonical_axis, layer_kind
 from trtdream.net.parameters import Signed
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class Eltwise(Kind):
 
     bottoms = (2, MANY)
     may_be_in_place = True
+
+    def reach(self) -> Reach:
+        return Reach()
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         if len(set(bottoms)) > 1:
@@ -87,6 +90,10 @@ class Concat(Kind):
 
     bottoms = (1, MANY)
 
+    def reach(self) -> Reach | None:
+        axis = self.axis if self.concat_dim is None else self.concat_dim
+        return Reach() if axis in (1, -3) else None
+
     def check(self) -> None:
         if self.concat_dim is not None and self.axis != 1:
             raise ValueError("give axis or the older concat_dim, not both")
@@ -122,6 +129,10 @@ class Slice(Kind):
     slice_dim: int | None = None
 
     tops = (1, MANY)
+
+    def reach(self) -> Reach | None:
+        axis = self.axis if self.slice_dim is None else self.slice_dim
+        return Reach() if axis in (1, -3) else None
 
     def check(self) -> None:
         if self.slice_dim is not None and self.axis != 1:
@@ -167,6 +178,9 @@ class Split(Kind):
     """The bottom under several names (see `trtdream.net.splits`)."""
 
     tops = (1, MANY)
+
+    def reach(self) -> Reach:
+        return Reach()
 
     def forward(
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int

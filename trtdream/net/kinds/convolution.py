@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from trtdream.net.kind import MANY, Kind, Phase, Shape, Weight, layer_kind
+from trtdream.net.kind import MANY, Kind, Phase, Reach, Shape, Weight, layer_kind
 from trtdream.net.parameters import Engine, Filler, Signed
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ class _Convolving(Kind):
 @dataclass(frozen=True)
 class Convolution(_Convolving):
     """Cross-correlation with `num_output` filters. Size: floor((in + 2 pad - extent) / stride) + 1."""
+
+    def reach(self) -> Reach:
+        height, width = (d * (k - 1) + 1 for d, k in zip(self.dilations, self.kernel, strict=True))
+        return Reach((height, width), self.strides, self.pads)
 
     def _sides(self, bottom: Shape) -> list[int]:
         self._channels(bottom)

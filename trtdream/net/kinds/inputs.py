@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from trtdream.net.kind import MANY, Kind, Phase, Shape, Weight, beside, layer_kind
+from trtdream.net.kind import MANY, Kind, Phase, Reach, Shape, Weight, beside, layer_kind
 from trtdream.net.parameters import BlobShape, Filler, Transformation
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class Input(_Source):
     shape: tuple[BlobShape, ...] = ()
 
     tops = (1, MANY)
+
+    def reach(self) -> Reach:
+        return Reach()
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         if not self.shape:

@@ -66,7 +66,8 @@ class SoftmaxWithLoss(_Loss):
         counted = labels != ignored if ignored is not None else torch.ones_like(labels, dtype=torch.bool)
         own = flat.gather(1, labels.where(counted, 0)[:, None])[:, 0]
         # The floor changes the value, never the gradient, which Caffe computes as p - onehot all the same.
-        floored = own + (own.clamp(min=log(_FLT_MIN)) - own).detach()
+        # In this order, for 1e9 - (1e9 - 87) would be 0.
+        floored = own.detach().clamp(min=log(_FLT_MIN)) + (own - own.detach())
         outer = prod(bottoms[0].shape[:axis])
         total = -(floored * counted).sum()
         loss = total / _normalizer(self.loss.mode(Normalization.VALID), outer, counted)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trtdream.net.kind import Kind, Phase, Shape, layer_kind
+from trtdream.net.kind import Kind, Phase, Reach, Shape, layer_kind
 from trtdream.net.parameters import Engine
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class LRN(Kind):
     norm_region: Region = Region.ACROSS_CHANNELS
     k: float = 1.0
     engine: Engine = Engine.DEFAULT
+
+    def reach(self) -> Reach:
+        if self.norm_region is Region.ACROSS_CHANNELS:
+            return Reach()
+        return Reach((self.local_size,) * 2, pad=((self.local_size - 1) // 2,) * 2)
 
     def check(self) -> None:
         if self.local_size % 2 == 0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trtdream.net.kind import Kind, Phase, Shape, Weight, layer_kind
+from trtdream.net.kind import Kind, Phase, Reach, Shape, Weight, layer_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,9 @@ class BatchNorm(Kind):
     eps: float = 1e-5
 
     may_be_in_place = True
+
+    def reach(self) -> Reach | None:
+        return None if self.use_global_stats is False else Reach()
 
     def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
         if len(bottoms[0]) < 2:

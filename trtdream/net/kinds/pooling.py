@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trtdream.net.kind import Kind, Phase, Shape, layer_kind
+from trtdream.net.kind import Kind, Phase, Reach, Shape, layer_kind
 from trtdream.net.parameters import Engine
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class Pooling(Kind):
     round_mode: Rounding = Rounding.CEIL
 
     tops = (1, 2)
+
+    def reach(self) -> Reach | None:
+        return None if self.global_pooling else Reach(self._kernel, self.strides, self.pads)
 
     def check(self) -> None:
         if self.pool is Method.STOCHASTIC:

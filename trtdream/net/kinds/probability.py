@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from trtdream.net.kind import Kind, Phase, Shape, canonical_axis, layer_kind
+from trtdream.net.kind import Kind, Phase, Reach, Shape, canonical_axis, layer_kind
 from trtdream.net.parameters import Engine, Signed
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ class Softmax(Kind):
     axis: Signed = 1
 
     may_be_in_place = True
+
+    def reach(self) -> Reach | None:
+        return Reach() if self.axis in (1, -3) else None
 
     def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
         canonical_axis(self.axis, len(bottoms[0]))
@@ -48,6 +51,9 @@ class Dropout(Kind):
     dropout_ratio: float = 0.5
 
     may_be_in_place = True
+
+    def reach(self) -> Reach:
+        return Reach()
 
     def check(self) -> None:
         if not 0 <= self.dropout_ratio < 1:

@@ -65,8 +65,12 @@ def _negative_power(scale: Tensor, beta: float) -> Tensor:
 
 @cache
 def _band(channels: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """C x C x 1 x 1, one where the channels are at most (size - 1) / 2 apart."""
+    """C x C x 1 x 1, one where the channels are at most (size - 1) / 2 apart.
+
+    Made on the device: compiled code makes it anew each time, and a CUDA graph may not copy from the host.
+    """
     with torch.inference_mode(False):
-        distance = torch.arange(channels)[:, None] - torch.arange(channels)[None, :]
-        band = (distance.abs() <= (size - 1) // 2).to(device, dtype)
+        place = torch.arange(channels, device=device)
+        distance = place[:, None] - place[None, :]
+        band = (distance.abs() <= (size - 1) // 2).to(dtype)
         return band[:, :, None, None].contiguous()

@@ -1,0 +1,176 @@
+"""Whole dreams by the small network that comes with the package."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trtdream.dream.computing import Computing, parse_memory
+from trtdream.dream.dream import dream
+from trtdream.dream.dreamer import Dreamer
+from trtdream.dream.memory import bytes_needed, pick_tile
+from trtdream.dream.objectives import l2
+from trtdream.dream.watch import Moment, Octave, Watch
+from trtdream.errors import InputRefused, TrtdreamError, UsageError
+from trtdream.recipe.dream_schema import ClassScore, Layer, Settings
+from trtdream.runtime.classify import classify
+from trtdream.runtime.image import load_image
+from trtdream.runtime.model import Model
+from trtdream.runtime.open_model import bundled
+
+CHELSEA = Path(__file__).resolve().parents[2] / "scripts/pictures/chelsea.png"
+QUICK = {"octaves": 2, "iterations": 2}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return bundled()
+
+
+@pytest.fixture(scope="module")
+def cat() -> np.ndarray:
+    return load_image(CHELSEA)[60:209, 100:301]  # odd sides
+
+
+def test_tiled_dreams_reach_the_same(model: Model, cat: np.ndarray) -> None:
+    """A whole dream in tiles: the objectives within 2 %, and the same picture to the eye."""
+    settings = Settings(layers=(Layer(name="inception_3b/output"),), octaves=2, iterations=3)
+    whole, tiled = (dream(model, cat, settings, Computing(tile=tile)) for tile in (0, 96))
+    for one, other in zip(whole.octaves, tiled.octaves, strict=True):
+        assert other.last == pytest.approx(one.last, rel=0.02)
+    assert np.abs(whole.picture.astype(int) - tiled.picture).mean() < 1
+
+
+def test_a_class_grows(model: Model, cat: np.ndarray) -> None:
+    """Its score is the network's own at the network's own size, and rises in the dream."""
+    square = np.array(Image.fromarray(cat).resize((224, 224)))
+    settings = Settings(classes=(ClassScore(name="golf ball"),), octaves=1, iterations=4, step=3, jitter=0)
+    done = dream(model, square, settings)
+    with torch.no_grad():
+        data = Dreamer(model, Settings()).canvas.blob(square)
+        scores = model.module()(data, ["loss3/classifier"])["loss3/classifier"]
+    assert done.octaves[0].first == pytest.approx(scores[0, 8].item(), rel=1e-4)
+    assert done.octaves[0].last > done.octaves[0].first + 3
+    (seen,) = classify(model, [done.picture], 1)
+    assert seen[0].label.endswith("golf ball")
+    for name, words in (("church", ""), ("9", ""), ("saw", ""), ("pump", ""), ("whale", "none"), ("10", "0 to 9")):
+        choice = Settings(classes=(ClassScore(name=name),))
+        if words:
+            with pytest.raises(UsageError, match=words):
+                Dreamer(model, choice)
+        else:
+            Dreamer(model, choice)
+
+
+def test_a_guide_dream_follows_the_formula(model: Model, cat: np.ndarray) -> None:
+    """The gradient against the formula written out in float64, through the network in float64."""
+    value = "inception_3b/output"
+    dreamer = Dreamer(model, Settings(layers=(Layer(name=value),), guide=CHELSEA))
+    data = dreamer.canvas.blob(cat)
+    _, gradient = dreamer._engine(data)
+    module = model.module([value]).double()
+    theirs = module(dreamer.canvas.blob(load_image(CHELSEA)).double(), [value])[value][0].flatten(1)  # C x places
+    seen = data.double().requires_grad_()
+    ours = module(seen, [value])[value]
+    products = ours[0].flatten(1).t() @ theirs
+    best = theirs[:, products.argmax(1)].reshape(ours[0].shape)
+    (wanted,) = torch.autograd.grad(ours, seen, best[None].detach())
+    assert (gradient - wanted).norm() < 1e-2 * wanted.norm()
+
+
+def test_mask_and_colours(model: Model, cat: np.ndarray, tmp_path: Path) -> None:
+    half = np.zeros((40, 60), np.uint8)
+    half[:, :30] = 255
+    Image.fromarray(half).save(tmp_path / "mask.png")
+    notes: list[str] = []
+    settings = Settings(mask=tmp_path / "mask.png", keep_colours=True, step=8, **QUICK)
+    done = dream(model, cat, settings, watch=Watch(on_note=notes.append))
+    assert notes == ["the mask is 60 x 40: resized to the picture's 201 x 149"]
+    changed = np.abs(done.picture.astype(int) - cat).max(2)
+    assert not changed[:, 104:].any() and changed[:, :96].mean() > 5
+    before, after = (np.asarray(Image.fromarray(each).convert("YCbCr"), int)[..., 1:] for each in (cat, done.picture))
+    assert np.abs(before - after).mean() < 3  # less only where black or white leave colour no room
+
+
+@pytest.mark.parametrize(("precision", "off"), [("bf16", 0.25)])
+def test_half_precision(model: Model, cat: np.ndarray, precision: str, off: float) -> None:
+    """As near as a network can come whose max pools have to choose among numbers rounded to 8 bits."""
+    steps = [Dreamer(model, Settings(), Computing(precision=each)) for each in ("float32", precision)]
+    data = steps[0].canvas.blob(cat)
+    (score, wanted), (half_score, found) = (each._engine(data) for each in steps)
+    assert half_score.item() == pytest.approx(score.item(), rel=0.02)
+    assert (found - wanted).norm() < off * wanted.norm()
+
+
+def test_what_is_told(model: Model, cat: np.ndarray) -> None:
+    moments: list[Moment] = []
+    octaves: list[tuple[Octave, np.ndarray]] = []
+    settings = Settings(sizes=((90, 120), (149, 201)), iterations=2)
+    done = dream(model, cat, settings, watch=Watch(moments.append, lambda *told: octaves.append(told)))
+    assert [(each.octave, each.iteration) for each in moments] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [picture.shape for _, picture in octaves] == [(90, 120, 3), (149, 201, 3)]
+    assert np.array_equal(octaves[-1][1], done.picture)
+    assert np.array_equal(moments[-1].picture(), done.picture)
+
+
+def test_an_interrupt_keeps_the_work(model: Model, cat: np.ndarray) -> None:
+    def stop(moment: Moment) -> None:
+        if (moment.octave, moment.iteration) == (1, 0):
+            raise KeyboardInterrupt
+
+    done = dream(model, cat, Settings(octaves=3, iterations=2), watch=Watch(on_step=stop))
+    assert done.interrupted and len(done.octaves) == 1
+    assert done.picture.shape == cat.shape and (done.picture != cat).any()
+
+
+def test_no_answer_and_no_number(model: Model, cat: np.ndarray) -> None:
+    """A layer that is silent is named, with a hint; weights that overflow end the dream with the picture kept."""
+    far = Settings(layers=(Layer(name="inception_4c/output", weight=0.0),), **QUICK)
+    with pytest.raises(InputRefused, match="does not answer"):
+        dream(model, cat, far)
+    done = dream(model, cat, Settings(layers=(Layer(name="conv2/3x3", weight=1e38),), **QUICK))
+    assert "no number" in done.stopped
+    assert np.array_equal(done.picture, cat)
+
+
+def test_memory(model: Model) -> None:
+    """The tile that is picked fits, the next larger one does not."""
+    objective, size = l2("inception_4c/output"), (2000, 3000)
+    memory = parse_memory("1.5G")
+    tile = pick_tile(model.graph, objective, size, memory)
+    assert tile and tile % 16 == 0
+    assert bytes_needed(model.graph, objective, (tile, tile), size) < memory
+    assert pick_tile(model.graph, objective, size, 64 * memory) == 0
+    with pytest.raises(TrtdreamError, match="smallest tiles"):
+        pick_tile(model.graph, objective, size, memory // 4)
+    with pytest.raises(UsageError, match="--memory 4X"):
+        parse_memory("4X")
+
+
+OUT_OF_MEMORY = """
+import resource, numpy as np
+from trtdream.dream.dream import dream
+from trtdream.dream.watch import Watch
+from trtdream.recipe.dream_schema import Settings
+from trtdream.runtime.open_model import bundled
+model, settings = bundled(), Settings(layers=["conv1/7x7_s2"], octaves=1, iterations=1)
+rng = np.random.default_rng(0)
+dream(model, rng.integers(0, 255, (96, 96, 3), dtype=np.uint8), settings)
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 320 * 2**20,) * 2)
+picture = rng.integers(0, 255, (1200, 1600, 3), dtype=np.uint8)
+done = dream(model, picture, settings, watch=Watch(on_note=print))
+print(done.picture.shape, bool((done.picture != picture).any()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its memory by Linux's means")
+def test_where_memory_ends_tiles_go_on() -> None:
+    run = [sys.executable, "-c", OUT_OF_MEMORY]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1"})
+    assert done.stdout.count("out of memory") == 1, done.stderr[-2000:]
+    assert "(1200, 1600, 3) True" in done.stdout

@@ -1,0 +1,95 @@
+"""The options of `trtdream dream`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_WHAT, _HOW, _FAST, _TO_SEE, _MOVING = "What grows", "How", "How it is computed", "To look at", "What moves"
+
+
+def _option(panel: str, flag: str, help_: str, metavar: str | None = None) -> Any:
+    return typer.Option(flag, help=help_, metavar=metavar, rich_help_panel=panel)
+
+
+LayersOption = Annotated[
+    list[str] | None,
+    _option(_WHAT, "--layer", "Index (`trtdream layers`) or name; may be given again; default 68.", "LAYER[:WEIGHT]"),
+]
+ChannelsOption = Annotated[
+    list[int] | None, _option(_WHAT, "--channel", "Only this channel of the layers; may be given again.")
+]
+AtOption = Annotated[
+    str | None, _option(_WHAT, "--at", "Only there: with --channel one neuron; 0.5,0.5 the middle.", "X,Y")
+]
+DirectionOption = Annotated[
+    Path | None, _option(_WHAT, "--direction", "Only what lies along it: an .npy of a number for each channel.")
+]
+ClassesOption = Annotated[
+    list[str] | None,
+    _option(_WHAT, "--class", "A class's score, by label or number; may be given again.", "CLASS[:WEIGHT]"),
+]
+GuideOption = Annotated[Path | None, _option(_WHAT, "--guide", "A picture for the layers to resemble.")]
+MaskOption = Annotated[Path | None, _option(_WHAT, "--mask", "Dream only where this picture is white.")]
+FeatherOption = Annotated[int | None, _option(_WHAT, "--feather", "Soften the mask's edges by that many pixels.")]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        "--recipe",
+        metavar="NAME|FILE",
+        help="A dream recipe: classic, painterly, detail, subtle, or a YAML file.",
+    ),
+]
+OctavesOption = Annotated[
+    int | None, _option(_HOW, "--octaves", "How many sizes, from small to the picture's own. [default: 4]")
+]
+OctaveScaleOption = Annotated[
+    float | None, _option(_HOW, "--octave-scale", "How much larger each is than the one before. [default: 1.4]")
+]
+OctaveSizesOption = Annotated[
+    list[str] | None, _option(_HOW, "--octave-size", "An octave's own size; may be given again.", "WxH")
+]
+IterationsOption = Annotated[int | None, _option(_HOW, "--iterations", "Steps an octave. [default: 10]")]
+StepOption = Annotated[float | None, _option(_HOW, "--step", "How far a step goes. [default: 1.5]")]
+StrengthOption = Annotated[
+    str | None, _option(_HOW, "--strength", "Factors of --step from first to last octave: 0.5,1.", "A,B...")
+]
+JitterOption = Annotated[int | None, _option(_HOW, "--jitter", "The most pixels a step is shifted by. [default: 32]")]
+SeedOption = Annotated[int | None, _option(_HOW, "--seed", "Of the jitter. [default: 0]")]
+AscentOption = Annotated[str | None, _option(_HOW, "--ascent", "step, momentum or adam. [default: step]")]
+MomentumOption = Annotated[float | None, _option(_HOW, "--momentum", "Of that ascent. [default: 0.9]")]
+NormaliseOption = Annotated[
+    str | None, _option(_HOW, "--normalise", "The gradient by: mean, rms or laplacian. [default: mean]")
+]
+TvOption = Annotated[float | None, _option(_HOW, "--tv", "Smooth: how much neighbours pull at each other.")]
+L2Option = Annotated[float | None, _option(_HOW, "--l2", "How much pixels are pulled to mid-grey.")]
+KeepColoursOption = Annotated[bool, _option(_HOW, "--keep-colours", "Change brightness only.")]
+ClassicOption = Annotated[bool, _option(_HOW, "--classic", "The notebook of 2015 to the number (its mean).")]
+PrecisionOption = Annotated[str, _option(_FAST, "--precision", "Of the network: auto, float32, bf16, fp16.")]
+TileOption = Annotated[int, _option(_FAST, "--tile", "Take the picture in tiles of that many pixels; same result.")]
+MemoryOption = Annotated[
+    str | None, _option(_FAST, "--memory", "Keep within it, in tiles if need be; same result.", "4G")
+]
+ZoomOption = Annotated[float | None, _option(_MOVING, "--zoom", "Move into the dream by this share a frame: 0.05.")]
+RotateOption = Annotated[float | None, _option(_MOVING, "--rotate", "Turn it by this many degrees a frame.")]
+FramesOption = Annotated[int | None, _option(_MOVING, "--frames", "How many frames to move; 100 by default.")]
+FpsOption = Annotated[
+    float | None, _option(_MOVING, "--fps", "Frames a second of the film; by default the video's, or 12.")
+]
+BlendOption = Annotated[
+    float | None, _option(_MOVING, "--blend", "Share of the dream before in each next frame; 0 by default.")
+]
+FlowOption = Annotated[bool, _option(_MOVING, "--flow", "Blend along what moves (0.5 by default).")]
+PreviewOption = Annotated[Path | None, _option(_TO_SEE, "--preview", "A picture written anew after each octave.")]
+SaveOctavesOption = Annotated[Path | None, _option(_TO_SEE, "--save-octaves", "Keep each octave's picture.", "FOLDER")]
+ClassifyOption = Annotated[
+    bool, _option(_TO_SEE, "--classify", "Tell what the network sees before, per octave and after.")
+]
+ExplainOption = Annotated[
+    Path | None, _option(_TO_SEE, "--explain", "Draw where the picture bears on what grows.", "FILE")
+]
+MakingOption = Annotated[Path | None, _option(_TO_SEE, "--gif-of-the-making", "A film of the steps.", "FILE")]
+RecordOption = Annotated[bool, _option(_TO_SEE, "--record", "Write what made it as JSON beside it too.")]

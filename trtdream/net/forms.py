@@ -1,0 +1,121 @@
+"""Other forms of the same layers: equal in real arithmetic, faster on some devices.
+
+The layers' own forms are the reference; `Forms()` without arguments is nothing but them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from trtdream.net.graph import Step
+from trtdream.net.kind import Kind, Phase
+from trtdream.net.kinds.convolution import Convolution
+from trtdream.net.kinds.lrn import LRN, Region
+from trtdream.net.kinds.pooling import Method, Pooling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Which forms a `TorchNet` computes with.
+
+    merge_branches: convolutions of one geometry that read one value as one convolution.
+    space_to_depth: a strided convolution on a picture as one of stride 1 on more channels.
+    split_groups: a grouped convolution as one convolution a group.
+    triton_lrn, triton_max_pool: the kernels of `trtdream.net.kernels`, which need a GPU (or Triton's interpreter).
+    """
+
+    merge_branches: bool = False
+    space_to_depth: bool = False
+    split_groups: bool = False
+    triton_lrn: bool = False
+    triton_max_pool: bool = False
+
+    def names(self) -> list[str]:
+        """Those that are on."""
+        return [field.name for field in fields(self) if getattr(self, field.name)]
+
+
+def in_form(step: Step, forms: Forms) -> Step:
+    """The step with its layer's kind in the form asked for; itself where that has none."""
+    kind = _form_of(step.layer.kind, forms)
+    return step if kind is step.layer.kind else replace(step, layer=replace(step.layer, kind=kind))
+
+
+def _form_of(kind: Kind, forms: Forms) -> Kind:
+    match kind:
+        case Convolution() if forms.space_to_depth and _is_strided(kind):
+            return _as(_DepthConvolution, kind)
+        case Convolution() if forms.split_groups and kind.group > 1:
+            return _as(_SplitConvolution, kind)
+        case LRN(norm_region=Region.ACROSS_CHANNELS) if forms.triton_lrn:
+            return _as(_TritonLRN, kind)
+        case Pooling(pool=Method.MAX) if forms.triton_max_pool:
+            return _as(_TritonMaxPooling, kind)
+    return kind
+
+
+def _is_strided(kind: Convolution) -> bool:
+    return kind.group == 1 and min(kind.strides) > 1 and kind.dilations == (1, 1)
+
+
+def _as(form: type[Kind], kind: Kind) -> Kind:
+    return form(**{field.name: getattr(kind, field.name) for field in fields(kind)})
+
+
+_PICTURE_CHANNELS = 4  # on deeper maps the rearrangement gains nothing
+
+
+@dataclass(frozen=True)
+class _DepthConvolution(Convolution):
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.maths.convolution import conv2d_by_depth
+
+        if bottoms[0].shape[1] > _PICTURE_CHANNELS:
+            return super().forward(bottoms, weights, phase, tops)
+        bias = weights[1] if self.bias_term else None
+        return [conv2d_by_depth(x, weights[0], bias, self.strides, self.pads) for x in bottoms]
+
+
+@dataclass(frozen=True)
+class _SplitConvolution(Convolution):
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.maths.convolution import conv2d_by_group
+
+        bias = weights[1] if self.bias_term else None
+        geometry = self.strides, self.pads, self.dilations, self.group
+        return [conv2d_by_group(x, weights[0], bias, *geometry) for x in bottoms]
+
+
+@dataclass(frozen=True)
+class _TritonLRN(LRN):
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.kernels.launch import takes
+        from trtdream.net.kernels.lrn import across_channels
+
+        if not takes(bottoms[0]):
+            return super().forward(bottoms, weights, phase, tops)
+        return [across_channels(bottoms[0], self.local_size, self.alpha, self.beta, self.k)]
+
+
+@dataclass(frozen=True)
+class _TritonMaxPooling(Pooling):
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.kernels.max_pool import max_pool, takes
+
+        window = self.window(tuple(bottoms[0].shape))
+        if tops == 2 or not takes(bottoms[0], window):
+            return super().forward(bottoms, weights, phase, tops)
+        return [max_pool(bottoms[0], window)]
