@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
 
 
+_TRAIN_ON_A_CPU = ("--nets", "caffenet", "--batch", "10", "--runs", "5")
+_FEW_BATCHES = ("--batches", "1", "8")
+
+
 @dataclass(frozen=True)
 class Job:
     """A result's name and the command that writes it to a file, which is put at its end."""
@@ -30,8 +35,9 @@ class Job:
     command: Sequence[str]
 
 
-def jobs(on_gpu: bool) -> list[Job]:
-    """In the order of their worth for the time they take."""
+def jobs(gpu: str | None) -> list[Job]:
+    """In the order of their worth for the time they take; for a GPU's name, or None for the CPU."""
+    on_gpu, place = gpu is not None, place_of(gpu)
     bench = [sys.executable, "-m", "trtdream", "bench"]
     batch = [] if on_gpu else ["--batch", "8"]
     return [
@@ -42,11 +48,17 @@ def jobs(on_gpu: bool) -> list[Job]:
             for net in ("caffenet", "googlenet")
         ),
         Job("forward", _program("forward", "--device", "cuda" if on_gpu else "cpu", "--runs", "15")),
-        Job("data_gpu" if on_gpu else "data_cpu", _program("data", *_data_options(on_gpu))),
-        Job("train", _program("train", *([] if on_gpu else ["--nets", "caffenet", "--batch", "10", "--runs", "5"]))),
+        Job(f"data_{place}", _program("data", *_data_options(on_gpu))),
+        Job(f"train_{place}", _program("train", "--budget", "90", *([] if on_gpu else _TRAIN_ON_A_CPU))),
         Job("dream", _program("dream")),
-        Job("inference", _program("inference", *([] if on_gpu else ["--batches", "1", "8", "--runs", "15"]))),
+        Job("inference", _program("inference", "--minutes", "2", "--seconds", "2", *([] if on_gpu else _FEW_BATCHES))),
     ]
+
+
+def place_of(gpu: str | None) -> str:
+    """What results are called after: h100 for "NVIDIA H100 80GB HBM3"."""
+    found = re.search(r"[A-Z]+\d{2,}\w*", gpu or "")
+    return found[0].lower() if found else "gpu" if gpu else "cpu"
 
 
 def main() -> None:
@@ -56,9 +68,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME")
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
-    chosen = [job for job in jobs(_gpu_here()) if not options.only or job.name in options.only]
+    chosen = [job for job in jobs(_gpu()) if not options.only or job.name in options.only]
     if not chosen:
-        parser.error(f"--only {' '.join(options.only)}: known are {', '.join(job.name for job in jobs(_gpu_here()))}")
+        parser.error(f"--only {' '.join(options.only)}: known are {', '.join(job.name for job in jobs(_gpu()))}")
     options.out.mkdir(parents=True, exist_ok=True)
     written = [job.name for job in chosen if run(job, options.out / f"{job.name}.json", end)]
     say(f"{len(written)} of {len(chosen)} written to {options.out}: {', '.join(written)}")
@@ -101,10 +113,11 @@ def _data_options(on_gpu: bool) -> list[str]:
     )
 
 
-def _gpu_here() -> bool:
+def _gpu() -> str | None:
     from trtdream.runtime.cuda import ask_cuda
 
-    return bool(ask_cuda().gpus)
+    gpus = ask_cuda().gpus
+    return gpus[0].name if gpus else None
 
 
 if __name__ == "__main__":

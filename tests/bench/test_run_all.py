@@ -43,11 +43,16 @@ def test_jobs_that_write_fail_and_are_late(
         assert text in said
 
 
-@pytest.mark.parametrize("on_gpu", [False, True])
-def test_every_result_has_a_name_of_its_own_and_a_program(on_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = program("run_all", monkeypatch).jobs(on_gpu)
+@pytest.mark.parametrize(
+    ("gpu", "place"), [(None, "cpu"), ("NVIDIA H100 80GB HBM3", "h100"), ("NVIDIA GeForce RTX 4090", "gpu")]
+)
+def test_every_result_has_a_name_of_its_own_and_a_program(
+    gpu: str | None, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = program("run_all", monkeypatch).jobs(gpu)
+    assert f"train_{place}" in [job.name for job in jobs]
     assert len({job.name for job in jobs}) == len(jobs)
-    assert any("tensorrt" in job.command for job in jobs) is on_gpu
+    assert any("tensorrt" in job.command for job in jobs) is (gpu is not None)
     missing = [job.command[1] for job in jobs if job.command[1].endswith(".py") and not Path(job.command[1]).exists()]
     assert {Path(name).name for name in missing} <= {"dream.py"}
 
