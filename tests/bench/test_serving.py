@@ -8,7 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from trtdream.bench.serving import COPIES, NO_COPIES, Load, _race, inputs_for, time_serving
+from trtdream.bench.exported import inputs_for
+from trtdream.bench.serving import COPIES, NO_COPIES, Load, _race, time_serving
 from trtdream.bench.timing import Repeats
 from trtdream.errors import InputRefused, UsageError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 def main() -> None:
     file, device, batch, started = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     marks = [started]
-    from trtdream.bench.serving import inputs_for, open_runner
+    from trtdream.bench.exported import inputs_for, open_runner
 
     if file.suffix == ".engine":
         import torch  # noqa: F401  counted as an import, not as loading

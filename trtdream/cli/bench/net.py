@@ -102,7 +102,7 @@ def _print_wholes(times: NetTime) -> None:
             f" the layers add up to {added:.4g} ms ({added / timing.median_ms:.1%})"
         )
     if times.backward is None:
-        results.print("backward: none, nothing learns")
+        results.print("backward: none; nothing learns, or the backend only infers")
     else:
         whole = sum(timing.median_ms for timing in times.wholes.values())
         results.print(f"forward-backward: {whole:.4g} ms, {whole / times.batch:.4g} ms/image")
