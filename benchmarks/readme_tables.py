@@ -178,10 +178,30 @@ def headline_note(document: dict[str, Any]) -> str:
     return f"`trtdream bench`: medians; {where}, torch {machine['torch']}; no ratio (-) beside another batch."
 
 
+def dream(document: dict[str, Any]) -> str:
+    lines = ["| the classic dream | precision | a step, ms | all four octaves, s |", "| --- | --- | --- | --- |"]
+    for row in document["rows"]:
+        whole = f"{row['dream']['median_ms'] / 1e3:.2f}" if "dream" in row else ""
+        lines.append(f"| {row['form']} | {row['precision']} | {row['step']['median_ms']:.1f} | {whole} |")
+    return "\n".join(lines) + "\n"
+
+
+def dream_note(document: dict[str, Any]) -> str:
+    machine, row = document["machine"], document["rows"][-1]
+    where = machine["gpu"] or f"{machine['processor']}, {machine['threads']} threads"
+    width, height = document["size"][::-1]
+    return (
+        f"GoogLeNet, inception_4c/output, {width} x {height}, 4 octaves of 10 steps; plain is torch as it comes. "
+        f"Median of {row['step']['runs']} steps and {row['dream']['runs']} dreams after warming up; "
+        f"{where}, torch {machine['torch']}."
+    )
+
+
 Writer = Callable[[dict[str, Any]], str]
 TABLES: dict[str, tuple[Writer, Writer]] = {
     "forward.json": (forward, forward_note),
     "data_cpu.json": (data, data_note),
+    "dream.json": (dream, dream_note),
     "inference.json": (inference, inference_note),
     "train_cpu.json": (train, train_note),
     "train_h100.json": (train, train_note),

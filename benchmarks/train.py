@@ -1,7 +1,7 @@
 """ms of one training iteration, and per image: forward, forward + backward, whole step, in every mode.
 
     python benchmarks/train.py [-o FILE.json] [--device cuda] [--nets caffenet googlenet] [--batch 256]
-                               [--packed SET] [--modes NAME ...] [--seconds 10] [--budget 200]
+                               [--packed SET] [--modes NAME ...] [--seconds 5] [--budget 200]
 
 The networks train as BVLC's recipes say (SGD with momentum and decay; GoogLeNet with both auxiliary classifiers), with
 dropout, from random weights. Synthetic: one batch that lies on the device already. Packed: from a packed set of
@@ -9,6 +9,7 @@ dropout, from random weights. Synthetic: one batch that lies on the device alrea
 is drawn and packed first. With a CUDA graph, forward and forward + backward are replayed from graphs of their own.
 
 A mode that fails is a row with the reason; when the budget (seconds for all) is used up, the rest are rows that say so.
+bf16 is left out on a CPU without instructions for it, unless named.
 Beside them, per image: a K40 in 2014 with CaffeNet (2 ms forward, 5.2 ms forward + backward; Caffe's examples/imagenet)
 and `caffe time` of CaffeNet with batch 10 on two CPU cores (410 ms forward + backward).
 """
@@ -73,15 +74,16 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", help="names; default: those of the device")
     parser.add_argument("--packed", type=Path, help="a packed set of 256 x 256 pictures")
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=10, help="at most, for each number")
-    parser.add_argument("--budget", type=float, default=200, help="seconds after which no mode is begun")
+    parser.add_argument("--seconds", type=float, default=5, help="at most, for each number")
+    parser.add_argument("--budget", type=float, help="seconds after which no mode is begun; 200 on a GPU, 900 on a CPU")
     options = parser.parse_args()
     device = torch.device(pick_device(options.device))
     modes = chosen(options.modes, device)
     with tempfile.TemporaryDirectory() as scratch:
         packed = options.packed or draw_packed_set(Path(scratch), options.batch)
         settings = Settings(device, options.batch, options.runs, options.seconds, packed)
-        rows = time_all(options.nets, modes, settings, options.budget)
+        budget = options.budget or (200.0 if device.type == "cuda" else 900.0)
+        rows = time_all(options.nets, modes, settings, budget, named=bool(options.modes))
     document = {
         "machine": describe_machine(),
         "threads": torch.get_num_threads(),
@@ -105,14 +107,18 @@ def draw_packed_set(folder: Path, batch: int) -> Path:
     return folder / "packed"
 
 
-def time_all(nets: list[str], modes: list[Mode], settings: Settings, budget: float) -> list[dict[str, Any]]:
+def time_all(
+    nets: list[str], modes: list[Mode], settings: Settings, budget: float, named: bool
+) -> list[dict[str, Any]]:
     """A row a network and mode, printed as they come."""
-    started, rows = time.perf_counter(), []
+    ends, rows = time.perf_counter() + budget, []
     for mode in modes:
         for net in (net for net in nets if mode.concerns(net)):
             row: dict[str, Any] = {"network": net, "mode": mode.name, "batch": settings.batch}
-            if time.perf_counter() - started > budget:
+            if time.perf_counter() > ends:
                 row["skipped"] = f"the budget of {budget:g} s was used up; --budget raises it"
+            elif mode.dtype == torch.bfloat16 and not computes_bf16(settings.device) and not named:
+                row["skipped"] = "this CPU has no instructions for bf16"
             else:
                 row |= try_mode(net, mode, settings)
             print(json.dumps(row), flush=True)

@@ -48,9 +48,9 @@ def _each_alone(base: Mode, forms: tuple[str, ...]) -> list[Mode]:
 
 _CPU_BASE = Mode("float32", packed=True)
 CPU_MODES = (
-    Mode("plain float32", channels_last=False, fused=False),
     _CPU_BASE,
     Mode("bf16", _BF16),
+    Mode("plain float32", channels_last=False, fused=False),
     *_each_alone(_CPU_BASE, ("merge_branches", "space_to_depth", "split_groups")),
 )
 _GRAPH = Mode("bf16 graph", _BF16, graph=True, packed=True)

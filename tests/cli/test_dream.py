@@ -73,6 +73,44 @@ def test_layers_channels_and_a_guide_change_the_dream(picture: Path, tmp_path: P
     refused(run("dream", picture, "-o", tmp_path / "x.png", "--channel", "512"), 2, "channel 512", "0 to 511")
 
 
+def test_what_there_is_to_see(picture: Path, tmp_path: Path) -> None:
+    out, heat, octaves, preview = (tmp_path / name for name in ("out.png", "heat.png", "octaves", "now.jpg"))
+    see = ("--classify", "--explain", heat, "--save-octaves", octaves, "--preview", preview)
+    ran = run("dream", picture, "-o", out, *QUICK, *see, "--preset", "subtle", "--tile", "64", "octave_scale=1.3")
+    assert ran.code == 0, ran.err
+    for when in ("before", "98 x 74", "128 x 96", "after"):
+        assert f"{when}: n0" in ran.err, ran.err
+    assert [path.name for path in sorted(octaves.iterdir())] == ["octave_0_98x74.png", "octave_1_128x96.png"]
+    assert load_image(heat).shape == load_image(preview).shape == (96, 128, 3)
+    refused(run("dream", picture, "-o", tmp_path / "b.png", *QUICK, "--save-octaves", octaves), 2, "--force")
+
+
+def test_classes_and_guides_of_any_kind(picture: Path, tmp_path: Path) -> None:
+    ran = run("dream", picture, "-o", tmp_path / "a.png", "--class", "golf ball:2", "--octave-size", "260x230", *QUICK)
+    assert ran.code == 0, ran.err
+    assert "class 8 n03445777 golf ball, weight 2" in ran.err
+    assert load_image(tmp_path / "a.png").shape == (230, 260, 3)
+    guide = tmp_path / "guide.png"
+    for mode in ("RGBA", "L"):
+        Image.open(picture).convert(mode).resize((77, 50)).save(guide)
+        ran = run("dream", picture, "-o", tmp_path / f"{mode}.png", "--guide", guide, "--octaves", "1", *QUICK[2:])
+        assert ran.code == 0, ran.err
+
+
+def test_options_that_cannot_be(picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    refused(run("dream", picture, "-o", out, "--class", "whale"), 2, "class 'whale'")
+    refused(
+        run("dream", picture, "-o", out, "--layer", "prob", "--tile", "64"), 2, "cannot be tiled", "loss3/classifier"
+    )
+    refused(run("dream", picture, "-o", out, "--memory", "10M"), 1, "smallest tiles")
+    refused(run("dream", picture, "-o", out, "--precision", "fp16", "--device", "cpu"), 2, "GPU")
+    refused(run("dream", picture, "-o", out, "--preset", "classik"), 2, "classic")
+    refused(run("dream", picture, "-o", out, "--feather", "3"), 2, "mask")
+    refused(run("dream", picture, "-o", out, "--at", "0.5"), 2, "--layers")
+    assert not out.exists()
+
+
 def test_octaves_too_small_are_left_out(picture: Path, tmp_path: Path) -> None:
     ran = run("dream", picture, "-o", tmp_path / "a.png", "--octaves", "12", "--iterations", "1", "--json")
     assert ran.code == 0, ran.err

@@ -14,7 +14,7 @@ import torch
 
 from tests.cli.command import Ran, run
 from tests.export.models import random_model
-from tests.export.test_networks import PROB, TOWER
+from tests.export.test_networks import CONVOLUTIONAL, GLOBAL, PROB, TOWER
 from trtdream.caffe.prototxt import text_from_net
 from trtdream.weights.weights import save_weights
 
@@ -137,6 +137,16 @@ def test_engine_ahead_of_time(here: Path) -> None:
     assert engine["file"].startswith("net_fp16_b1-8-64_sm89_rtx") and engine["built"]["capability"] == "8.9"
     assert engine["layer_types"]["HALF"] > 10 and not engine["passed"]
     assert (here / "engines" / engine["file"]).stat().st_size > 10_000
+
+
+def test_open_sizes_are_for_onnx_alone(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT-RTX is not installed")
+    model = random_model(CONVOLUTIONAL + GLOBAL)
+    (tmp_path / "net.prototxt").write_text(text_from_net(model.net))
+    save_weights(tmp_path / "net.safetensors", model.weights)
+    made = export(tmp_path, "--until", "g", "--dynamic-size", "--target", "sm_89", "--json")
+    assert made.code == 0 and "none is built with --dynamic-size" in made.err, made.err
+    assert [one["inputs"] for one in json.loads(made.out)] == [{"data": "Nx3xHxW"}]
 
 
 def test_rtx_has_no_compatible_engines(here: Path) -> None:

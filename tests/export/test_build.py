@@ -25,7 +25,7 @@ from trtdream.export.calibrate import ranges
 from trtdream.export.front import IMAGES
 from trtdream.export.onnx_net import GraphOptions, onnx_from_model
 from trtdream.export.precision import FORMS, Precision
-from trtdream.export.quantise import quantisable, quantise
+from trtdream.export.quantise import quantisable, quantise, with_float_weights
 from trtdream.export.sizes import Batch
 from trtdream.net import zoo
 from trtdream.net.graph import connect
@@ -86,6 +86,15 @@ def test_every_precision_builds(
     assert types[TYPES[precision]] > 20
     if precision in ("fp16", "bf16"):
         assert types["FLOAT"] <= 4  # input, softmax, output
+
+
+def test_float_weights_behind_a_pair_build_too(tmp_path: Path) -> None:
+    """The form that TensorRT 8.6 gets."""
+    made = onnx_from_model(random_model(TOWER + PROB), GraphOptions.for_precision(Precision.INT8, USUAL))
+    layers = quantisable(made)
+    graph = quantise(made, "int8", ranges(made, layers, np.ones((8, 3, 29, 31), np.float32)), layers)
+    types = build_engine(job(with_float_weights(graph), tmp_path, "int8"), Limits(120, 8))
+    assert types["INT8"] >= 5
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -136,13 +136,14 @@ def test_until_a_blob_or_a_layer() -> None:
         onnx_from_model(model, replace(ANY_BATCH, until=("catt",)))
 
 
-def test_train_val_network_ends_in_probabilities() -> None:
-    """Losses and accuracies go; a softmax stands behind the scores."""
+@pytest.mark.parametrize("phase", ["", "include { phase: TRAIN }"])
+def test_train_val_network_ends_in_probabilities(phase: str) -> None:
+    """Losses and accuracies go; a softmax stands behind the scores, where the loss is for training alone too."""
     text = (
         TOWER.replace('type: "Input" top: "data"', 'type: "Input" top: "data" top: "label"').replace(
             "shape { dim: 1 dim: 3 dim: 29 dim: 31 }", "shape { dim: 1 dim: 3 dim: 29 dim: 31 } shape { dim: 1 }"
         )
-        + 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }'
+        + f'layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" {phase} }}'
         + 'layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc" }'
     )
     model = random_model(text)

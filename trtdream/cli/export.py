@@ -113,6 +113,9 @@ def export(
     model = open_model(net, weights, offline)
     stem = name or "-".join([(net and Path(net).stem) or "googlenet", *(until or ()), *["uint8"] * preprocess])
     request = Request(precision, graph, folder, stem, _command(), tuple(keep or ()), force)
+    if dynamic_size and engine is not None:
+        say("engines have one size: none is built with --dynamic-size, ONNX Runtime runs the ONNX file")
+        engine = None
     calibrating, verifying = _samples(model, calibration, images, root)
     if sensitivity:
         _print_sensitivity(model, request, calibrating, as_json)

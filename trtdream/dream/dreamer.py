@@ -15,7 +15,7 @@ from trtdream.dream.engine import WholeEngine
 from trtdream.dream.memory import pick_tile
 from trtdream.dream.octaves import Size, fitting, octave_sizes, pyramid, strength_at, zoom
 from trtdream.dream.recorded import RecordedAscent
-from trtdream.dream.tiles import SpareEngine
+from trtdream.dream.tiles import SpareEngine, Tiling
 from trtdream.dream.watch import Dream, Moment, Octave, Watch
 from trtdream.dream.wishes import guide_blob, objective_of, values_of
 from trtdream.errors import InputRefused
@@ -33,7 +33,7 @@ class Dreamer:
     recorded step.
 
     Raises:
-        UsageError: no such layer, class or objective.
+        UsageError: no such layer, class or objective, or tiles asked for where there can be none.
         InputRefused: a guide or mask that cannot be read or used.
     """
 
@@ -48,6 +48,8 @@ class Dreamer:
         self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
         self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
+        if self.computing.tile:
+            Tiling.of(self.module.graph, self.objective)  # refused now rather than at the first octave
         self._recorded: dict[tuple[Size, float], RecordedAscent] = {}
         self._pool = torch.cuda.graph_pool_handle() if self.computing.on_gpu else (0, 0)
 

@@ -148,6 +148,13 @@ def _timing_cache(library: Library, config: Any, job: Job) -> Iterator[None]:
         known, cache = b"", config.create_timing_cache(b"")
         config.set_timing_cache(cache, ignore_mismatch=False)
     yield
+    try:
+        _keep(path, cache, config, known)
+    except OSError as error:  # the engine is there all the same
+        print(f"{path}: the timing cache cannot be written ({error.strerror})", file=sys.stderr)
+
+
+def _keep(path: Path, cache: Any, config: Any, known: bytes) -> None:
     with locked(path):
         others = path.read_bytes() if path.exists() else b""
         if others != known and (added := config.create_timing_cache(others)) is not None:

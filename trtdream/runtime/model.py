@@ -12,7 +12,7 @@ from trtdream.errors import InputRefused
 from trtdream.net.graph import Graph, connect
 from trtdream.net.kind import Phase, Shape
 from trtdream.net.kinds.losses import SoftmaxWithLoss
-from trtdream.net.kinds.probability import Softmax
+from trtdream.net.kinds.probability import Accuracy, Softmax
 from trtdream.net.net import Net
 from trtdream.net.splits import blob_list, unsplit
 from trtdream.runtime.preprocess import Preprocess
@@ -112,9 +112,11 @@ class Model:
         for step in reversed(self.graph.steps):
             if isinstance(step.layer.kind, Softmax):
                 return step.writes[0], False
-        losses = [step for step in self.graph.steps if isinstance(step.layer.kind, SoftmaxWithLoss)]
-        if losses:
-            return losses[-1].reads[0], True
+        # networks of 2013 compute their loss in training alone: then the accuracy knows the scores
+        for kind in (SoftmaxWithLoss, Accuracy):
+            measures = [step for step in self.graph.steps if isinstance(step.layer.kind, kind)]
+            if measures:
+                return measures[-1].reads[0], True
         raise InputRefused(
             f"{self.net.name}: has no Softmax, so it is no classifier; `trtdream features` gives any blob"
         )

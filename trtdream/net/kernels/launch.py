@@ -1,4 +1,4 @@
-"""What the kernels share: how a channels_last tensor is cut into blocks and tiles."""
+"""What the kernels share: what they take, and how a channels_last tensor is cut into tiles."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BLOCK = 1024
-
+_TILE = 1024  # elements
 _MOST_CHANNELS = 128
-_MOST_ELEMENTS = 2**31 - BLOCK
+_MOST_ELEMENTS = 2**31 - _TILE
 
 
 def takes(x: Tensor) -> bool:
     """Whether a kernel can work on x: it computes in float32 and counts in 32 bits."""
     return x.dtype.itemsize <= 4 and x.numel() < _MOST_ELEMENTS
-
-
-def grid_over(x: Tensor) -> tuple[int]:
-    """Blocks of elements."""
-    return (-(-x.numel() // BLOCK),)
 
 
 @dataclass(frozen=True)
@@ -34,10 +28,10 @@ class Tiles:
 
 
 def tiles_over(x: Tensor) -> Tiles:
-    """Tiles that hold BLOCK elements each and have no channels to spare; x is N x C x H x W."""
+    """Tiles of 1024 elements that have no channels to spare; x is N x C x H x W."""
     channels = x.shape[1]
     across = min(channels & -channels, _MOST_CHANNELS)  # the greatest power of two that divides their number
-    spots, down = x.numel() // channels, BLOCK // across
+    spots, down = x.numel() // channels, _TILE // across
     return Tiles(spots, (-(-spots // down), channels // across), (down, across))
 
 

@@ -9,7 +9,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trtdream.net.kernels.launch import BLOCK, channels_last, grid_over, like, on_device_of
+from trtdream.net.kernels.launch import channels_last, like, on_device_of
+
+_BLOCK = 256  # elements, two a thread: with more the unrolled sums outgrow the instruction cache
 
 
 def across_channels(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
@@ -67,8 +69,8 @@ def _lrn(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     x = channels_last(x)
     y = like(x)
     with on_device_of(x):
-        _forward_kernel[grid_over(x)](
-            x, y, x.numel(), x.shape[1], alpha / size, beta, k, HALF=(size - 1) // 2, BLOCK=BLOCK
+        _forward_kernel[_grid(x)](
+            x, y, x.numel(), x.shape[1], alpha / size, beta, k, HALF=(size - 1) // 2, BLOCK=_BLOCK
         )
     return y
 
@@ -82,10 +84,14 @@ def _lrn_backward(dy: Tensor, x: Tensor, size: int, alpha: float, beta: float, k
     x, dy = channels_last(x), channels_last(dy)
     dx = like(x)
     with on_device_of(x):
-        _backward_kernel[grid_over(x)](
-            x, dy, dx, x.numel(), x.shape[1], alpha / size, beta, k, HALF=(size - 1) // 2, BLOCK=BLOCK
+        _backward_kernel[_grid(x)](
+            x, dy, dx, x.numel(), x.shape[1], alpha / size, beta, k, HALF=(size - 1) // 2, BLOCK=_BLOCK
         )
     return dx
+
+
+def _grid(x: Tensor) -> tuple[int]:
+    return (-(-x.numel() // _BLOCK),)
 
 
 @_lrn.register_fake

@@ -80,8 +80,8 @@ def _backward_kernel(  # type: ignore[no-untyped-def]
             covers &= (window_row >= 0) & (window_row < out_height) & (window_column >= 0) & (window_column < out_width)
             source = ((picture + window_row) * out_width + window_column) * channels + channel
             place = tl.load(place_ptr + source, mask=covers, other=_NOBODY).to(tl.int32)
-            mine = covers & (place == i * KW + j)
-            total += tl.load(dy_ptr + source, mask=mine, other=0.0).to(tl.float32)
+            dy = tl.load(dy_ptr + source, mask=covers, other=0.0).to(tl.float32)  # all, so that whole rows are loaded
+            total += tl.where(place == i * KW + j, dy, 0.0)
     tl.store(dx_ptr + at, total.to(dx_ptr.dtype.element_ty), mask=inside)
 
 
