@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from trtdream.bench.timing import STABLE, Timing, timing_of
 from trtdream.net.graph import Graph
 from trtdream.recipe.schema import Recipe
 from trtdream.train.assemble import assemble, device_of
-from trtdream.train.compute import Compute, apply_settings
+from trtdream.train.compute import Compute, apply_settings, resolve_compute
 from trtdream.train.feeding import Feeding
 from trtdream.train.interrupts import Interrupts
 from trtdream.train.log import Log
@@ -30,6 +31,7 @@ from trtdream.train.saving import Saving
 from trtdream.train.step import Inputs, Outcome, Step
 from trtdream.train.world import World
 
+_WARM_UP_RECORDED = 8  # iterations in which a step is compiled, and recorded as a CUDA graph
 _WINDOWS = 5  # from display to display; one before them warms up
 PARTS = ("wait for data", "forward", "backward", "update", "logging")
 _TOLERANCE = 0.1
@@ -77,25 +79,27 @@ def time_training(recipe: Recipe, iterations: int, on_part: Callable[[str], None
         TrtdreamError: the loss is not finite.
     """
     display = max(1, min(recipe.solver.display or 1, iterations // _WINDOWS))
-    measured = _WINDOWS * display
     device = device_of(recipe)
-    with TemporaryDirectory() as folder:
+    asked = resolve_compute(recipe, device, World())
+    windows: list[Metric] = []
+    with TemporaryDirectory() as name:
+        short = _shortened(recipe, asked, Path(name))
         restart_peak(device.type)
         on_part("the parts of a step")
-        with _Assembled(_shortened(recipe, Path(folder), 1, display + measured)) as (saving, compute):
+        with _Assembled(_of_length(short, 1, (_WINDOWS + 1) * display)) as saving:
             marked = _MarkedStep(saving.step, clock_for(device.type))
             feeding = _WatchedFeeding(saving.feeding)
             _run(saving, marked, feeding, lambda _: marked.iteration_done(feeding.take()))
             parts = marked.timings(display)
         on_part("whole steps")
-        windows: list[Metric] = []
-        with _Assembled(_shortened(recipe, Path(folder), display, display + measured + 1)) as (saving, compute):
+        apart = asked.compile or asked.cuda_graph
+        warming = max(1, ceil(_WARM_UP_RECORDED / display)) if apart else 1
+        with _Assembled(_of_length(short, display, (warming + _WINDOWS) * display + 1)) as saving:
             _run(saving, saving.step, saving.feeding, windows.append)
     images = recipe.data.train.batch * recipe.solver.iter_size
-    paces = [images / metric.images_per_second * 1e3 for metric in windows if metric.images_per_second]
-    whole = timing_of(paces[2:], display + 1, _settled(paces[2:]))
-    apart = compute.compile or compute.cuda_graph
-    return StepTime(parts, whole, images, display, compute.describe(), apart, peak_memory(device.type))
+    paces = [images / one.images_per_second * 1e3 for one in windows if one.images_per_second][-_WINDOWS:]
+    whole = timing_of(paces, warming * display + 1, _settled(paces))
+    return StepTime(parts, whole, images, display, asked.describe(), apart, peak_memory(device.type))
 
 
 def time_recipe(recipe: Recipe, iterations: int, on_part: Callable[[str], None] = lambda _: None) -> StepTime:
@@ -116,27 +120,31 @@ def rows_of_step(found: StepTime) -> list[Row]:
     return [*rows, Row("step", "whole", found.whole, extra=extra)]
 
 
-def _shortened(recipe: Recipe, folder: Path, display: int, iterations: int) -> Recipe:
-    """The same training, over soon, without tests and snapshots."""
-    solver = {"display": display, "max_iter": iterations, "test_interval": 0}
+def _shortened(recipe: Recipe, compute: Compute, folder: Path) -> Recipe:
+    """The same training without tests and snapshots; compiled if the whole training would be."""
     run = {"folder": folder, "snapshot": 0, "snapshot_after_train": False}
     changes: dict[str, Any] = {
-        "solver": recipe.solver.model_copy(update=solver),
         "run": recipe.run.model_copy(update=run),
         "data": recipe.data.model_copy(update={"test": []}),
+        "speed": recipe.speed.model_copy(update={"compile": compute.compile}),
     }
     return recipe.model_copy(update=changes)
+
+
+def _of_length(recipe: Recipe, display: int, iterations: int) -> Recipe:
+    solver = {"display": display, "max_iter": iterations, "test_interval": 0}
+    return recipe.model_copy(update={"solver": recipe.solver.model_copy(update=solver)})
 
 
 class _Assembled:
     """A training put together, its loader closed at the end."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._saving, self._compute = assemble(recipe, World(), device_of(recipe))
-        apply_settings(self._compute, recipe.run.deterministic)
+        self._saving, compute = assemble(recipe, World(), device_of(recipe))
+        apply_settings(compute, recipe.run.deterministic)
 
-    def __enter__(self) -> tuple[Saving, Compute]:
-        return self._saving, self._compute
+    def __enter__(self) -> Saving:
+        return self._saving
 
     def __exit__(self, *_: object) -> None:
         self._saving.feeding.loader.close()
