@@ -81,7 +81,7 @@ def _open(model: Model, backend: str, precision: Precision, batch: int, device: 
     if backend == ONNX_RUNTIME:
         from trtdream.runtime.runner_onnx import OnnxRunner
 
-        return OnnxRunner(graph_of(model, precision, batch), device.partition(":")[0])
+        return OnnxRunner(graph_of(model, precision, batch), device)
     from trtdream.bench.tensorrt_profile import build_here, tensorrt_here
 
     library = tensorrt_here()

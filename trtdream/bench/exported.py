@@ -30,7 +30,7 @@ def open_runner(file: Path, device: str) -> Runner:
 
     if manifest_path(file).is_file():
         check_file(file, read_manifest(file))
-    return OnnxRunner(file, device.partition(":")[0])
+    return OnnxRunner(file, device)
 
 
 def inputs_for(file: Path, batch: int | None) -> dict[str, np.ndarray]:

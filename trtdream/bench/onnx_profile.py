@@ -70,8 +70,10 @@ def _profiling_session(graph: onnx.ModelProto, precision: Precision, folder: Pat
     """What `OnnxRunner` runs, with ONNX Runtime's profiler on."""
     import onnxruntime
 
-    prepared = unsigned_where_positive(graph) if precision is Precision.INT8 else graph
-    options = onnxruntime.SessionOptions()
+    options, prepared = onnxruntime.SessionOptions(), graph
+    if precision is Precision.INT8:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        prepared = unsigned_where_positive(graph)
     options.log_severity_level = 3  # errors
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")

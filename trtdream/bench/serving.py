@@ -55,6 +55,7 @@ def time_serving(file: Path, device: str, load: Load, on_part: Callable[[str], N
     """
     with ExitStack() as stack:
         runner = stack.enter_context(open_runner(file, device))  # refused here, before anything is measured
+        device = "cuda" if file.suffix == ".engine" else device
         arrays = inputs_for(file, load.batch)
         images = next(iter(arrays.values())).shape[0]
         on_part("cold start, in processes of their own")
