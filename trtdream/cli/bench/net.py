@@ -69,6 +69,8 @@ def net(
     rows = rows_of(times)
     title = f"{request.net.name}, {setting.phase}, batch {times.batch}, {precision}, {backend}, {setting.device}"
     _print(times, rows, layers or [], title)
+    if precision not in limits.flops_per_s:
+        results.print(f"no ceiling of {precision} arithmetic is known for {setting.device}: shares are those of memory")
     print_doubts((*times.doubts, *watch.doubts), watch.document)
     result = Result("net", request.settings(times.batch), [*rows, *swept], limits, times.doubts, watch.document)
     files.write(result)
