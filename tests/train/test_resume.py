@@ -228,6 +228,12 @@ def test_a_damaged_snapshot_is_refused_and_the_one_before_offered(drawn: Path, t
             read_snapshot(folder / "iter_6")
         file.write_bytes(whole)
     read_snapshot(folder / "iter_6")
+    (folder / "iter_6/training.safetensors").unlink()
+    with pytest.raises(InputRefused, match="--force") as refused:
+        read_snapshot(folder / "iter_6")
+    offered = str(refused.value).split("--resume ")[1].split(" --force")[0]
+    train(small_recipe(drawn, folder, solver__max_iter=6, run__snapshot=3), Choice(resume=offered, force=True))
+    assert read_snapshot(folder / "iter_6").state.iteration == 6
 
 
 def test_a_snapshot_of_another_net_is_refused(drawn: Path, tmp_path: Path) -> None:

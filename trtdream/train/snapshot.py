@@ -206,7 +206,7 @@ def _checked(path: Path, digest: str) -> bytes:
 
 def _offer(path: Path) -> str:
     earlier = [other for other in list_snapshots(path.parent) if iteration_of(other) < iteration_of(path)]
-    return f"; the one before it: --resume {earlier[-1]}" if earlier else ""
+    return f"; the one before it: --resume {earlier[-1]} --force (removes what is later)" if earlier else ""
 
 
 def _digest(document: Mapping[str, Any]) -> str:
