@@ -44,25 +44,25 @@ PresetOption = Annotated[
     ),
 ]
 OctavesOption = Annotated[
-    int | None, _option(_HOW, "--octaves", "How many sizes, from small to the picture's own. [default: 4]")
+    int | None, _option(_HOW, "--octaves", "How many sizes, from small to the picture's own. Default: 4.")
 ]
 OctaveScaleOption = Annotated[
-    float | None, _option(_HOW, "--octave-scale", "How much larger each is than the one before. [default: 1.4]")
+    float | None, _option(_HOW, "--octave-scale", "How much larger each is than the one before. Default: 1.4.")
 ]
 OctaveSizesOption = Annotated[
     list[str] | None, _option(_HOW, "--octave-size", "An octave's own size; may be given again.", "WxH")
 ]
-IterationsOption = Annotated[int | None, _option(_HOW, "--iterations", "Steps an octave. [default: 10]")]
-StepOption = Annotated[float | None, _option(_HOW, "--step", "How far a step goes. [default: 1.5]")]
+IterationsOption = Annotated[int | None, _option(_HOW, "--iterations", "Steps an octave. Default: 10.")]
+StepOption = Annotated[float | None, _option(_HOW, "--step", "How far a step goes. Default: 1.5.")]
 StrengthOption = Annotated[
     str | None, _option(_HOW, "--strength", "Factors of --step from first to last octave: 0.5,1.", "A,B...")
 ]
-JitterOption = Annotated[int | None, _option(_HOW, "--jitter", "The most pixels a step is shifted by. [default: 32]")]
-SeedOption = Annotated[int | None, _option(_HOW, "--seed", "Of the jitter. [default: 0]")]
-AscentOption = Annotated[str | None, _option(_HOW, "--ascent", "step, momentum or adam. [default: step]")]
-MomentumOption = Annotated[float | None, _option(_HOW, "--momentum", "Of that ascent. [default: 0.9]")]
+JitterOption = Annotated[int | None, _option(_HOW, "--jitter", "The most pixels a step is shifted by. Default: 32.")]
+SeedOption = Annotated[int | None, _option(_HOW, "--seed", "Of the jitter. Default: 0.")]
+AscentOption = Annotated[str | None, _option(_HOW, "--ascent", "step, momentum or adam. Default: step.")]
+MomentumOption = Annotated[float | None, _option(_HOW, "--momentum", "Of that ascent. Default: 0.9.")]
 NormaliseOption = Annotated[
-    str | None, _option(_HOW, "--normalise", "The gradient by: mean, rms or laplacian. [default: mean]")
+    str | None, _option(_HOW, "--normalise", "The gradient by: mean, rms or laplacian. Default: mean.")
 ]
 TvOption = Annotated[float | None, _option(_HOW, "--tv", "Smooth: how much neighbours pull at each other.")]
 L2Option = Annotated[float | None, _option(_HOW, "--l2", "How much pixels are pulled to mid-grey.")]
@@ -75,12 +75,12 @@ MemoryOption = Annotated[
 ]
 ZoomOption = Annotated[float | None, _option(_MOVING, "--zoom", "Move into the dream by this share a frame: 0.05.")]
 RotateOption = Annotated[float | None, _option(_MOVING, "--rotate", "Turn it by this many degrees a frame.")]
-FramesOption = Annotated[int | None, _option(_MOVING, "--frames", "How many frames to move. [default: 100]")]
+FramesOption = Annotated[int | None, _option(_MOVING, "--frames", "How many frames to move. Default: 100.")]
 FpsOption = Annotated[
-    float | None, _option(_MOVING, "--fps", "Frames a second of the film. [default: the video's, or 12]")
+    float | None, _option(_MOVING, "--fps", "Frames a second of the film. Default: the video's, or 12.")
 ]
 BlendOption = Annotated[
-    float | None, _option(_MOVING, "--blend", "Share of the dream before in each next frame. [default: 0]")
+    float | None, _option(_MOVING, "--blend", "Share of the dream before in each next frame. Default: 0.")
 ]
 FlowOption = Annotated[bool, _option(_MOVING, "--flow", "Blend along what moves (0.5 by default).")]
 PreviewOption = Annotated[Path | None, _option(_TO_SEE, "--preview", "A picture written anew after each octave.")]
