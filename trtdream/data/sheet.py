@@ -42,10 +42,15 @@ def seen(loader: Loader, batch: Batch) -> np.ndarray:
 
 
 def write_sheet(path: Path, pixels: np.ndarray, captions: Sequence[str], columns: int, made_by: dict[str, Any]) -> None:
-    """Write N x H x W x 3 uint8 pictures (RGB) as a PNG or JPEG in rows of `columns`, each above its caption.
+    """Write `draw_sheet` as a PNG or JPEG.
 
     `made_by` is written into the file beside the version, so that it tells how it came about.
     """
+    _save(draw_sheet(pixels, captions, columns), path, made_by)
+
+
+def draw_sheet(pixels: np.ndarray, captions: Sequence[str], columns: int) -> Image:
+    """N x H x W x 3 uint8 pictures (RGB) in rows of `columns`, each above its caption."""
     from PIL import Image, ImageDraw
 
     count, height, width, _ = pixels.shape
@@ -60,7 +65,7 @@ def write_sheet(path: Path, pixels: np.ndarray, captions: Sequence[str], columns
         while caption and pen.textlength(caption) > width:
             caption = caption[:-1]
         pen.text((left, top + height + 1), caption, fill="black")
-    _save(sheet, path, made_by)
+    return sheet
 
 
 def write_picture(path: Path, mean: np.ndarray, made_by: dict[str, Any]) -> None:

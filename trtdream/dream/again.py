@@ -24,6 +24,7 @@ from trtdream.files import sha256
 from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.image import load_image, read_metadata
 from trtdream.runtime.model import Model
+from trtdream.runtime.pictures import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def settings_for(model: Model, settings: Settings, then: Size, now: Size) -> Set
 
 
 def _beside(picture: Path) -> Iterator[Path]:
-    return (path for path in sorted(picture.parent.iterdir()) if path.is_file() and path != picture)
+    files = (path for path in sorted(picture.parent.iterdir()) if path.suffix.lower() in SUFFIXES)
+    return (path for path in files if path.is_file() and path != picture)
 
 
 def _first(error: Exception) -> str:

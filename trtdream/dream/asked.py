@@ -7,11 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from trtdream.dream.blend import Blending
-from trtdream.dream.films import check_film
+from trtdream.dream.films import SUFFIXES, check_film
 from trtdream.dream.video import READ
 from trtdream.dream.zoom import Motion
 from trtdream.errors import UsageError
 from trtdream.files import refuse_overwrite
+from trtdream.runtime.image import pictures_in
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,11 @@ class Asked:
 
     @property
     def is_series(self) -> bool:
-        """Whether there is more than one picture to be dreamt into."""
-        return self.motion is not None or self.source.is_dir() or self.source.suffix.lower() in READ
+        """Whether there is more than one picture to be dreamt into. A GIF that moves makes a film, or shows a frame."""
+        if self.motion is not None or self.source.is_dir() or self.source.suffix.lower() in READ:
+            return True
+        wants_film = self.out is not None and self.out.suffix.lower() in SUFFIXES
+        return wants_film and self.source.suffix.lower() == ".gif" and pictures_in(self.source) > 1
 
     @property
     def film(self) -> Path | None:
@@ -97,6 +101,6 @@ def asked_for(
         )
     if share and (motion is not None or not asked.is_series):
         raise UsageError("--blend and --flow: are for the frames of a folder or video")
-    if rate is not None and not asked.is_series:
-        raise UsageError("--fps: is of a film")
+    if rate is not None and not (asked.is_series and asked.film):
+        raise UsageError("--fps: is of a film: name one with -o")
     return asked

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trtdream.data.sheet import write_sheet
-from trtdream.dream.plates import columns_for
+from trtdream.dream.plates import save_sheet
 from trtdream.dream.units import Unit
 from trtdream.dream.visualize import Climb, visualize, width_of
 from trtdream.errors import InputRefused, UsageError
@@ -129,7 +128,7 @@ def write_atlas(sheet: Path, html: Path, title: str, atlas: Atlas, made_by: dict
         TrtdreamError: one cannot be written.
     """
     pixels = np.stack([plate.picture for plate in atlas.plates])
-    write_sheet(sheet, pixels, [plate.title for plate in atlas.plates], columns_for(len(pixels)), made_by)
+    save_sheet(sheet, pixels, [plate.title for plate in atlas.plates], made_by)
     figures = [
         Picture(_jpeg(plate.picture), f"what {plate.title} answers to", f"{plate.title} ({plate.response:.4g})")
         for plate in atlas.plates

@@ -71,7 +71,7 @@ class Job:
         paths = finished(series, self.work)
         if not paths:
             raise TrtdreamError(f"{self.asked.source}: not one frame could be dreamt into; no film is made")
-        times = self.video.times() if self.video else []
+        times = self.video.times if self.video else ()
         sound = self.video.path if self.video and self.video.sound and not self.notes else None
         write_film(
             self.film,

@@ -11,13 +11,14 @@ from PIL import Image
 from trtdream.dream.films import write_film
 from trtdream.dream.watch import Moment
 
-_LONGEST, _MOST, _RATE, _HELD = 320, 240, Fraction(12), 12
+_LONGEST, _RATE, _HELD = 320, Fraction(12), 12
 
 
 class Making:
-    """Collects a dream's steps at a size to look at: 320 pixels at most, at most 240 of them."""
+    """Collects a dream's steps, at most so many, at a size to look at: 320 pixels at most."""
 
-    def __init__(self, picture: np.ndarray) -> None:
+    def __init__(self, picture: np.ndarray, most: int = 240) -> None:
+        self._most = most
         height, width = picture.shape[:2]
         by = min(1.0, _LONGEST / max(height, width))
         self._size = (max(1, round(width * by)), max(1, round(height * by)))
@@ -31,7 +32,7 @@ class Making:
         if self._seen % self._every:
             return
         self._frames.append(self._small(moment.picture()))
-        if len(self._frames) > _MOST:
+        if len(self._frames) > self._most:
             self._frames = self._frames[::2]
             self._every *= 2
 

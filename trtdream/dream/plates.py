@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trtdream import __version__
-from trtdream.data.sheet import write_sheet
+import numpy as np
+
+from trtdream.data.sheet import draw_sheet
+from trtdream.dream.provenance import metadata
 from trtdream.dream.units import Unit
 from trtdream.dream.visualize import Climb, Visualised
 from trtdream.runtime.image import save_image
@@ -41,11 +42,16 @@ def save_visualised(path: Path, made: Visualised, units: Sequence[Unit], made_by
         TrtdreamError: it cannot be written.
     """
     if len(units) == 1:
-        save_image(path, made.pictures[0], {"Software": f"trtdream {__version__}", "trtdream": json.dumps(made_by)})
-        return
-    write_sheet(path, made.pictures, [str(unit.channel) for unit in units], columns_for(len(units)), made_by)
+        save_image(path, made.pictures[0], metadata(made_by))
+    else:
+        save_sheet(path, made.pictures, [str(unit.channel) for unit in units], made_by)
 
 
-def columns_for(pictures: int) -> int:
-    """Of a sheet that is a little wider than high."""
-    return math.ceil(math.sqrt(pictures * 1.3))
+def save_sheet(path: Path, pictures: np.ndarray, titles: Sequence[str], made_by: Mapping[str, Any]) -> None:
+    """Write N x S x S x 3 uint8 pictures, each above its title, as a sheet that is a little wider than high.
+
+    Raises:
+        TrtdreamError: it cannot be written.
+    """
+    columns = math.ceil(math.sqrt(len(pictures) * 1.3))
+    save_image(path, np.array(draw_sheet(pictures, titles, columns)), metadata(made_by))

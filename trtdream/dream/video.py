@@ -17,6 +17,7 @@ from trtdream.files import replacing
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
 
 CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
@@ -31,31 +32,39 @@ _QUALITY = {"libx264": {"crf": "16", "preset": "medium"}, "libvpx-vp9": {"crf": 
 
 @dataclass(frozen=True)
 class Video:
-    """A video file: its frames a second, how many frames it holds (by its packets), the codec of its sound or ""."""
+    """A video file.
+
+    Attributes:
+        rate: frames a second, on average.
+        count: how many frames it holds, by its packets.
+        sound: the codec of its sound; "" without.
+        times: when each frame is shown, in seconds, rising; empty if the frames do not say.
+    """
 
     path: Path
     rate: Fraction
     count: int
     sound: str
+    times: tuple[Fraction, ...]
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in the order they are shown; one that is damaged says so when it is loaded.
-
-        They are decoded one after the other: load one before the next is asked for.
-        """
-        index = 0
+        """The frames in the order they are shown; one that is damaged says so when it is loaded."""
+        ranks = {time: rank for rank, time in enumerate(self.times, 1)}
+        broken: dict[int, Exception] = {}  # found before its turn: a decoder is some frames ahead of what it shows
+        rank = 0
         with _opened(self.path) as container:
-            for decoded in _decoded(container):
-                index += 1
-                yield Frame(numbered(index), _Loader(self.path, index, decoded), self.path)
+            for time, decoded in _decoded(container):
+                now = ranks.get(time, rank + 1) if time is not None else rank + 1
+                if isinstance(decoded, Exception):
+                    broken[now] = decoded
+                    continue
+                yield from (self._frame(each, broken.pop(each)) for each in sorted(broken) if each < now)
+                rank = max(now, rank + 1)
+                yield self._frame(rank, decoded)
+        yield from (self._frame(each, broken[each]) for each in sorted(broken))
 
-    def times(self) -> list[Fraction]:
-        """When each frame is shown, in seconds; of a video whose frames do not say, empty."""
-        with _opened(self.path) as container:
-            stream = container.streams.video[0]
-            packets = [packet for packet in container.demux(stream) if packet.size]
-            times = {packet.pts * Fraction(packet.time_base) for packet in packets if packet.pts is not None}
-            return sorted(times) if len(times) == self.count else []
+    def _frame(self, rank: int, decoded: VideoFrame | Exception) -> Frame:
+        return Frame(numbered(rank), _Loader(self.path, rank, decoded), self.path)
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,12 @@ def open_video(path: Path) -> Video:
             raise InputRefused(f"{path}: holds no video")
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        count = sum(packet.size > 0 for packet in container.demux(stream))
-        if not count:
+        sound = str(container.streams.audio[0].codec_context.name) if container.streams.audio else ""
+        packets = [_time(packet) for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        if not packets:
             raise InputRefused(f"{path}: is a video without a single frame")
-        return Video(path, Fraction(rate), count, _sound_codec(container))
+        times = sorted({time for time in packets if time is not None})
+        return Video(path, Fraction(rate), len(packets), sound, tuple(times) if len(times) == len(packets) else ())
 
 
 def write_video(
@@ -131,10 +142,6 @@ def write_video(
 def sound_fits(codec: str, video: Path) -> bool:
     """Whether a video of that suffix can hold sound of that codec as it is."""
     return video.suffix.lower() in CODECS and (video.suffix.lower() != ".webm" or codec in _WEBM_SOUND)
-
-
-def _sound_codec(container: InputContainer) -> str:
-    return str(container.streams.audio[0].codec_context.name) if container.streams.audio else ""
 
 
 def _encode(
@@ -181,19 +188,25 @@ def _opened(path: Path) -> Iterator[InputContainer]:
     try:
         with av.open(str(path)) as container:
             yield container
+    except av.EOFError as error:
+        raise InputRefused(f"{path}: is a video without a single frame, or one cut off at its start") from error
     except av.FFmpegError as error:
         raise InputRefused(f"{path}: is not a video that can be read ({error.strerror or error})") from error
 
 
-def _decoded(container: InputContainer) -> Iterator[VideoFrame | Exception]:
-    """Each frame, or why a packet gave none; what comes after that is decoded all the same."""
+def _decoded(container: InputContainer) -> Iterator[tuple[Fraction | None, VideoFrame | Exception]]:
+    """Each frame with its time, or why a packet gave none; what comes after that is decoded all the same."""
     av = _av()
-    stream = container.streams.video[0]
-    for packet in container.demux(stream):
+    for packet in container.demux(container.streams.video[0]):
         try:
-            yield from packet.decode()
+            yield from ((_time(frame), frame) for frame in packet.decode())
         except av.FFmpegError as error:
-            yield error
+            yield _time(packet), error
+
+
+def _time(of: Packet | VideoFrame) -> Fraction | None:
+    """When it is shown, in seconds."""
+    return None if of.pts is None or of.time_base is None else of.pts * Fraction(of.time_base)
 
 
 def _av() -> Any:

@@ -61,49 +61,62 @@ def visualize(
         UsageError: no such unit.
         InputRefused: the size is too small for the layer, or nothing in the pictures reaches it.
     """
-    value = units[0].value
-    seen = _seen_size(model, value, climb.size)
-    wanted = sorted({value, *values_before_relu(model.graph, value)})
-    module = model.module(wanted, device=device)
-    shapes = _shapes(model, value, seen, seen)[-1]
-    for unit in units:
-        unit.check(shapes.tops[shapes.step.writes.index(value)])
-    spectrum = noise_spectrum(climb.size, climb.seed).repeat(len(units), 1, 1, 1, 1).to(device).requires_grad_()
-    adam = torch.optim.Adam([spectrum], lr=climb.rate)
-    generator = torch.Generator().manual_seed(climb.seed)
-    spec = model.pictures
+    climbing = _Climbing(model, units, climb, device)
     answers: list[Tensor] = []
     interrupted = False
     try:
         for _ in range(climb.steps):
-            place = random_view(climb.wobble, climb.size, generator)
-            blob = to_blob(view(picture_from_spectrum(spectrum, climb.size), place, seen), spec)
-            answer = responses(units, module(blob.contiguous(memory_format=torch.channels_last), wanted), model.graph)
-            _climb(adam, spectrum, answer, value)
-            answers = [answers[0] if answers else answer.detach(), answer.detach()]
+            answer = climbing.step()
+            answers = [answers[0] if answers else answer, answer]
             on_step()
     except KeyboardInterrupt:
         interrupted = True
-    with torch.no_grad():
-        pixels = picture_from_spectrum(spectrum, climb.size).permute(0, 2, 3, 1).mul(255).round().byte()
     first, last = (tuple(answer.tolist()) for answer in answers) if answers else ((), ())
-    return Visualised(pixels.cpu().numpy(), first, last, interrupted)
+    return Visualised(climbing.pictures(), first, last, interrupted)
+
+
+class _Climbing:
+    """The spectra of one batch on their way up."""
+
+    def __init__(self, model: Model, units: Sequence[Unit], climb: Climb, device: str) -> None:
+        self.model, self.units, self.climb = model, units, climb
+        self.value = units[0].value
+        self.seen = _seen_size(model, self.value, climb.size)
+        shapes = _shapes(model, self.value, self.seen, self.seen)[-1]
+        for unit in units:
+            unit.check(shapes.tops[shapes.step.writes.index(self.value)])
+        self.wanted = sorted({self.value, *values_before_relu(model.graph, self.value)})
+        self.module = model.module(self.wanted, device=device)
+        start = noise_spectrum(climb.size, climb.seed).repeat(len(units), 1, 1, 1, 1)
+        self.spectrum = start.to(device).requires_grad_()
+        self.adam = torch.optim.Adam([self.spectrum], lr=climb.rate)
+        self.views = torch.Generator().manual_seed(climb.seed)
+
+    def step(self) -> Tensor:
+        """One step uphill for every picture at once, none of which knows of the others; the responses before it."""
+        place = random_view(self.climb.wobble, self.climb.size, self.views)
+        picture = view(picture_from_spectrum(self.spectrum, self.climb.size), place, self.seen)
+        blob = to_blob(picture, self.model.pictures).contiguous(memory_format=torch.channels_last)
+        answer = responses(self.units, self.module(blob, self.wanted), self.model.graph)
+        self.adam.zero_grad()
+        (-answer.sum()).backward()
+        gradient = self.spectrum.grad
+        if gradient is None or not gradient.abs().sum() > 0:
+            raise InputRefused(f"{self.value}: does not answer to noise, its gradient is zero everywhere or no number")
+        self.adam.step()
+        return answer.detach()
+
+    def pictures(self) -> np.ndarray:
+        """N x S x S x 3 uint8 RGB."""
+        with torch.no_grad():
+            pixels = picture_from_spectrum(self.spectrum, self.climb.size).mul(255).round().byte()
+        return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def width_of(model: Model, value: str) -> int:
     """How many channels a value has."""
     shapes = _shapes(model, value, *model.pictures.size)[-1]
     return shapes.tops[shapes.step.writes.index(value)][1]
-
-
-def _climb(adam: torch.optim.Adam, spectrum: Tensor, answer: Tensor, value: str) -> None:
-    """One step uphill for every picture at once: a picture's gradient knows nothing of the others."""
-    adam.zero_grad()
-    (-answer.sum()).backward()
-    assert spectrum.grad is not None
-    if not spectrum.grad.abs().sum() > 0:
-        raise InputRefused(f"{value}: does not answer to noise, its gradient is zero everywhere or no number")
-    adam.step()
 
 
 def _seen_size(model: Model, value: str, size: int) -> int:

@@ -134,6 +134,15 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {key: str(value) for key, value in document.items()} if isinstance(document, dict) else {}
 
 
+def pictures_in(path: Path) -> int:
+    """How many pictures the file holds: more than one if it moves.
+
+    Raises: as `load_image`.
+    """
+    with _opened(read_file(path), path) as image:
+        return getattr(image, "n_frames", 1)
+
+
 @contextmanager
 def _opened(content: bytes, path: Path) -> Iterator[Image.Image]:
     """The picture with its header read and judged, its pixels still to be decoded in the block."""
