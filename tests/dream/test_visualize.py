@@ -111,9 +111,10 @@ def test_same_seed_same_picture(tiny: Model) -> None:
 
 
 def test_inner_products_are_shown_the_nets_size(tiny: Model) -> None:
-    made = visualize(tiny, [Unit("score", 1)], Climb(size=48, steps=20))
-    assert made.pictures.shape == (1, 48, 48, 3)
-    assert made.last[0] > made.first[0]
+    for size in (48, 16):
+        made = visualize(tiny, [Unit("score", 1)], Climb(size=size, steps=20))
+        assert made.pictures.shape == (1, size, size, 3)
+        assert made.last[0] > made.first[0]
 
 
 def test_ctrl_c_keeps_the_picture(tiny: Model) -> None:

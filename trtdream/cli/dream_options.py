@@ -44,25 +44,25 @@ PresetOption = Annotated[
     ),
 ]
 OctavesOption = Annotated[
-    int | None, _option(_HOW, "--octaves", "How many sizes, from small to the picture's own. [default: 4]")
+    int | None, _option(_HOW, "--octaves", "How many sizes, from small to the picture's own; 4 by default.")
 ]
 OctaveScaleOption = Annotated[
-    float | None, _option(_HOW, "--octave-scale", "How much larger each is than the one before. [default: 1.4]")
+    float | None, _option(_HOW, "--octave-scale", "How much larger each is than the one before; 1.4 by default.")
 ]
 OctaveSizesOption = Annotated[
     list[str] | None, _option(_HOW, "--octave-size", "An octave's own size; may be given again.", "WxH")
 ]
-IterationsOption = Annotated[int | None, _option(_HOW, "--iterations", "Steps an octave. [default: 10]")]
-StepOption = Annotated[float | None, _option(_HOW, "--step", "How far a step goes. [default: 1.5]")]
+IterationsOption = Annotated[int | None, _option(_HOW, "--iterations", "Steps an octave; 10 by default.")]
+StepOption = Annotated[float | None, _option(_HOW, "--step", "How far a step goes; 1.5 by default.")]
 StrengthOption = Annotated[
     str | None, _option(_HOW, "--strength", "Factors of --step from first to last octave: 0.5,1.", "A,B...")
 ]
-JitterOption = Annotated[int | None, _option(_HOW, "--jitter", "The most pixels a step is shifted by. [default: 32]")]
-SeedOption = Annotated[int | None, _option(_HOW, "--seed", "Of the jitter. [default: 0]")]
-AscentOption = Annotated[str | None, _option(_HOW, "--ascent", "step, momentum or adam. [default: step]")]
-MomentumOption = Annotated[float | None, _option(_HOW, "--momentum", "Of that ascent. [default: 0.9]")]
+JitterOption = Annotated[int | None, _option(_HOW, "--jitter", "The most pixels a step is shifted by; 32 by default.")]
+SeedOption = Annotated[int | None, _option(_HOW, "--seed", "Of the jitter; 0 by default.")]
+AscentOption = Annotated[str | None, _option(_HOW, "--ascent", "step, momentum or adam; step by default.")]
+MomentumOption = Annotated[float | None, _option(_HOW, "--momentum", "Of that ascent; 0.9 by default.")]
 NormaliseOption = Annotated[
-    str | None, _option(_HOW, "--normalise", "The gradient by: mean, rms or laplacian. [default: mean]")
+    str | None, _option(_HOW, "--normalise", "The gradient by: mean, rms or laplacian; mean by default.")
 ]
 TvOption = Annotated[float | None, _option(_HOW, "--tv", "Smooth: how much neighbours pull at each other.")]
 L2Option = Annotated[float | None, _option(_HOW, "--l2", "How much pixels are pulled to mid-grey.")]

@@ -41,6 +41,11 @@ class Plate:
     picture: np.ndarray
     response: float
 
+    @property
+    def name(self) -> str:
+        """The title without a layer's index, for where there is little room."""
+        return self.title.split()[-1]
+
 
 @dataclass(frozen=True)
 class Atlas:
@@ -128,7 +133,7 @@ def write_atlas(sheet: Path, html: Path, title: str, atlas: Atlas, made_by: dict
         TrtdreamError: one cannot be written.
     """
     pixels = np.stack([plate.picture for plate in atlas.plates])
-    save_sheet(sheet, pixels, [plate.title for plate in atlas.plates], made_by)
+    save_sheet(sheet, pixels, [plate.name for plate in atlas.plates], made_by)
     figures = [
         Picture(_jpeg(plate.picture), f"what {plate.title} answers to", f"{plate.title} ({plate.response:.4g})")
         for plate in atlas.plates

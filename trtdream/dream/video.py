@@ -48,10 +48,7 @@ class Video:
     times: tuple[Fraction, ...]
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in the order they are shown; one that is damaged says so when it is loaded.
-
-        They are decoded one after the other: load one before the next is asked for.
-        """
+        """The frames in the order they are shown; one that is damaged says so when it is loaded."""
         ranks = {time: rank for rank, time in enumerate(self.times, 1)}
         broken: dict[int, Exception] = {}  # found before its turn: a decoder is some frames ahead of what it shows
         rank = 0

@@ -59,7 +59,7 @@ def visualize(
 
     Raises:
         UsageError: no such unit.
-        InputRefused: the size is too small for the layer, or nothing in the pictures reaches it.
+        InputRefused: nothing in the pictures reaches the layer.
     """
     climbing = _Climbing(model, units, climb, device)
     answers: list[Tensor] = []
@@ -120,16 +120,16 @@ def width_of(model: Model, value: str) -> int:
 
 
 def _seen_size(model: Model, value: str, size: int) -> int:
-    """The side of what the network is shown: the picture's own, or the network's where its layers allow no other.
+    """The side of what the network is shown: the picture's own, or the network's where its layers do not take that.
 
-    An inner product takes one size alone.
+    An inner product takes one size alone, a pooling none below its kernel's.
     """
     height, width = model.pictures.size
     own = [weight.shape for step in _shapes(model, value, height, width) for weight in step.weights]
     try:
         other = [weight.shape for step in _shapes(model, value, size, size) for weight in step.weights]
-    except InputRefused as error:
-        raise InputRefused(f"--size {size} is too small: {error}") from error
+    except InputRefused:  # too small for the layer
+        other = []
     if own == other:
         return size
     if height != width:
