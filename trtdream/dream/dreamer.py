@@ -22,6 +22,7 @@ from trtdream.errors import InputRefused
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.convolutional import fully_convolutional
+from trtdream.runtime.device import give_back_freed_memory
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
 
@@ -48,6 +49,8 @@ class Dreamer:
         self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
         self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
+        if self.computing.memory:
+            give_back_freed_memory()
         if self.computing.tile:
             Tiling.of(self.module.graph, self.objective)  # refused now rather than at the first octave
         self._recorded: dict[tuple[Size, float], RecordedAscent] = {}
