@@ -19,6 +19,7 @@ from trtdream.dream.tiles import SpareEngine, Tiling
 from trtdream.dream.watch import Dream, Moment, Octave, Watch
 from trtdream.dream.wishes import guide_blob, objective_of, values_of
 from trtdream.errors import InputRefused
+from trtdream.net.forms import Forms
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.convolutional import fully_convolutional
@@ -45,6 +46,8 @@ class Dreamer:
         self.canvas = Canvas(model.pictures, device, settings.classic)
         seen = fully_convolutional(model) if settings.classes else model
         self.module = seen.module(values_of(seen, settings), device=device).to(dtype)
+        if settings.classic:
+            self.module.forms = Forms()  # sums in the layers' own order: later octaves are chaotic
         guide = load_image(settings.guide) if settings.guide else None
         self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
