@@ -19,9 +19,11 @@ from trtdream.dream.tiles import SpareEngine, Tiling
 from trtdream.dream.watch import Dream, Moment, Octave, Watch
 from trtdream.dream.wishes import guide_blob, objective_of, values_of
 from trtdream.errors import InputRefused
+from trtdream.net.forms import Forms
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.convolutional import fully_convolutional
+from trtdream.runtime.device import give_back_freed_memory
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
 
@@ -44,10 +46,14 @@ class Dreamer:
         self.canvas = Canvas(model.pictures, device, settings.classic)
         seen = fully_convolutional(model) if settings.classes else model
         self.module = seen.module(values_of(seen, settings), device=device).to(dtype)
+        if settings.classic:
+            self.module.forms = Forms()  # sums in the layers' own order: later octaves are chaotic
         guide = load_image(settings.guide) if settings.guide else None
         self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
         self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
+        if self.computing.memory:
+            give_back_freed_memory()
         if self.computing.tile:
             Tiling.of(self.module.graph, self.objective)  # refused now rather than at the first octave
         self._recorded: dict[tuple[Size, float], RecordedAscent] = {}

@@ -41,7 +41,18 @@ def keep_freed_memory() -> None:
     It would otherwise give every blob of some megabytes back to the system and take it anew, page by page: a tenth of a
     dream's time. Only glibc can be told so (mallopt(3)); elsewhere nothing happens.
     """
-    mmap_threshold, trim_threshold, most = -3, -1, 2**31 - 1
+    _tell_allocator(mmap_threshold=2**30, trim_threshold=2**31 - 1)
+
+
+def give_back_freed_memory() -> None:
+    """Let the C library give blobs of 16 MiB and more back to the system as soon as torch frees them.
+
+    Slower, and what a process needs that has to keep within a limit: among kept blocks of many sizes there are gaps.
+    """
+    _tell_allocator(mmap_threshold=2**24, trim_threshold=2**25)
+
+
+def _tell_allocator(mmap_threshold: int, trim_threshold: int) -> None:
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(mmap_threshold, 2**30)
-        library.mallopt(trim_threshold, most)
+        library.mallopt(-3, mmap_threshold)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+        library.mallopt(-1, trim_threshold)
