@@ -9,7 +9,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
-    """Workers share the cores already: one thread each, and for what they start, whose bits must be the same."""
+    """Workers share the cores already: one thread each, and for what they start, whose bits must be the same.
+
+    Without a GPU Triton's kernels are interpreted, which must be known before anything imports Triton.
+    """
+    if not _cuda_works():
+        os.environ["TRITON_INTERPRET"] = "1"
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
         import torch

@@ -1,6 +1,5 @@
 """The Triton kernels against torch's own forms: on a GPU, or on the CPU in Triton's interpreter."""
 
-import os
 from collections.abc import Callable
 from itertools import product
 
@@ -10,11 +9,7 @@ import torch
 from trtdream.net.maths.lrn import across_channels_plain
 from trtdream.net.maths.pooling import Window, max_pool
 
-if torch.cuda.is_available():
-    DEVICE = "cuda"
-else:
-    DEVICE = "cpu"
-    os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 pytest.importorskip("triton", reason="triton is not installed (pip install 'trtdream[dev]')")
 
 from trtdream.net.forms import Forms, in_form
