@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
+from trtdream.cli.opening import open_and_say
 from trtdream.cli.options import DeviceOption, JsonOption, NetOption, OfflineOption, TrustOption, WeightsOption
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
@@ -55,7 +56,6 @@ def classify(
     from trtdream.runtime.classify import classify_files
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.model import as_document
-    from trtdream.runtime.open_model import open_model
     from trtdream.runtime.pictures import find_pictures
 
     if as_json and as_csv:
@@ -64,9 +64,7 @@ def classify(
         raise UsageError("--engine --precision: one or the other")
     chosen = pick_device(device)
     named = find_pictures(images, root)
-    model = open_model(net, weights, offline)
-    if model.assumption:
-        say(model.assumption)
+    model = open_and_say(net, weights, offline)
     classifier = _classifier(model, chosen, precision, engine, trust)
     load = picture_loader(model.pictures, len(named), chosen)
     started = time.perf_counter()
