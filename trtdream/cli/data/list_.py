@@ -18,7 +18,7 @@ def list_files(
         Path, typer.Argument(help="A folder per class, or one that holds such folders as train and val.")
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where to write. [default: the folder itself]")
+        Path | None, typer.Option("-o", "--output", help="Where to write. Default: the folder itself.")
     ] = None,
     val: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of each class for validation, where val is no folder.")

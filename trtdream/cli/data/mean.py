@@ -20,7 +20,7 @@ def mean(
     size: Annotated[
         int, typer.Option(min=1, help="Side the pictures are squashed to; databases and packed sets stay.")
     ] = 256,
-    picture: Annotated[Path | None, typer.Option(help="Where to show it. [default: beside the output, .png]")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to show it. Default: beside the output, .png.")] = None,
     root: Root = None,
     on_bad: OnBadOption = OnBadFile.stop,
     threads: Threads = None,

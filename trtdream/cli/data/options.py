@@ -23,8 +23,8 @@ SourcePath = Annotated[
         help="A list file of `path label` lines, a folder per class, a Caffe LMDB or LevelDB, or a packed set."
     ),
 ]
-Root = Annotated[Path | None, typer.Option(help="The folder that a list's paths start from. [default: the list's own]")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Decoding threads. [default: one per CPU core]")]
+Root = Annotated[Path | None, typer.Option(help="The folder that a list's paths start from. Default: the list's own.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Decoding threads. Default: one per CPU core.")]
 OnBadOption = Annotated[OnBadFile, typer.Option("--on-bad", help="A file that cannot be decoded: stop, or skip it.")]
 
 

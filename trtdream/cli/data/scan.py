@@ -22,7 +22,7 @@ def scan(
     classes: Annotated[int | None, typer.Option(min=1, help="The net's classes: labels must be below.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every picture, not only look at its header.")] = False,
     root: Root = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. [default: one per CPU core]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per CPU core.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:

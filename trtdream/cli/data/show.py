@@ -24,7 +24,7 @@ def show(
     ),
     batch: Annotated[int, typer.Option(min=1, help="How many samples.")] = 32,
     size: Annotated[int, typer.Option(min=1, help="Side the pictures are squashed to.")] = 256,
-    crop: Annotated[int | None, typer.Option(min=1, help="Side of the crop. [default: none]")] = None,
+    crop: Annotated[int | None, typer.Option(min=1, help="Side of the crop. Default: none.")] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirror every other sample.")] = False,
     mean_file: Annotated[
         Path | None, typer.Option("--mean", help="The mean image to subtract (and to add back).")
