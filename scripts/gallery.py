@@ -1,4 +1,4 @@
-"""Run the commands of docs/gallery.md, and save their pictures as small JPEGs in docs/gallery/."""
+"""Run the commands of docs/gallery.md below pictures with a name in the brackets; save them as small JPEGs."""
 
 import re
 import shlex

@@ -16,11 +16,9 @@ from trtdream.bench.limits import Limits
 from trtdream.bench.memory import peak_memory, restart_peak
 from trtdream.bench.nettime import NetTime
 from trtdream.bench.timing import Repeats, repeat, timing_of
-from trtdream.export.precision import Precision
 from trtdream.net.net import Net
 from trtdream.net.shapes import infer_shapes
-from trtdream.runtime.onnx_unsigned import unsigned_where_positive
-from trtdream.runtime.runner_onnx import OnnxRunner
+from trtdream.runtime.runner_onnx import OnnxRunner, for_cpu
 
 if TYPE_CHECKING:
     import onnx
@@ -45,7 +43,7 @@ def time_in_onnxruntime(net: Net, batch: int | None, precision: str, repeats: Re
     with OnnxRunner(graph) as run, TemporaryDirectory() as folder:
         run(data)
         peak = peak_memory("cpu")
-        profiled = _profiling_session(graph, chosen, Path(folder))
+        profiled = _profiling_session(graph, Path(folder))
 
         def in_turns() -> dict[str, float]:
             start = time.perf_counter()
@@ -66,18 +64,15 @@ def time_in_onnxruntime(net: Net, batch: int | None, precision: str, repeats: Re
     return NetTime(rows, whole, None, added_up, shape[0], peak)
 
 
-def _profiling_session(graph: onnx.ModelProto, precision: Precision, folder: Path) -> Any:
+def _profiling_session(graph: onnx.ModelProto, folder: Path) -> Any:
     """What `OnnxRunner` runs, with ONNX Runtime's profiler on."""
     import onnxruntime
 
-    options, prepared = onnxruntime.SessionOptions(), graph
-    if precision is Precision.INT8:
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        prepared = unsigned_where_positive(graph)
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    return onnxruntime.InferenceSession(prepared.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(for_cpu(graph, options), options, providers=["CPUExecutionProvider"])
 
 
 def _by_run(events: Sequence[dict[str, Any]]) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trtdream.cli import app
+from trtdream.cli.opening import open_and_say
 from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOption, OfflineOption, WeightsOption
 from trtdream.console import print_json, progress, results, say
 
@@ -44,21 +45,18 @@ def atlas(
     from trtdream.files import refuse_overwrite
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.model import as_document
-    from trtdream.runtime.open_model import open_model
 
     if channels and not layer:
         raise UsageError("--channels: say with --layer which layer's")
     climb = Climb(size, steps, seed=seed)
     chosen = parse_channels(channels) if channels else ()
     where = pick_device(device)
-    model = open_model(net, weights, offline)
+    model = open_and_say(net, weights, offline)
     name = out or Path(f"{model.net.name}_{layer.replace('/', '_') if layer else 'layers'}_atlas")
     stem = name.with_suffix("") if name.suffix in (".png", ".html") else name
     sheet, page = (stem.with_name(f"{stem.name}{suffix}") for suffix in (".png", ".html"))
     refuse_overwrite(sheet, force)
     refuse_overwrite(page, force)
-    if model.assumption:
-        say(model.assumption)
     wanted = every_channel(model, layer, chosen) if layer else every_layer(model)
     say(f"{len(wanted)} pictures of {model.net.name}")
     with progress() as bar:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
-from trtdream.cli.options import DeviceOption, JsonOption, NetOption, OfflineOption, TrustOption, WeightsOption
+from trtdream.cli.opening import open_and_say
+from trtdream.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ListRootOption,
+    NetOption,
+    OfflineOption,
+    TrustOption,
+    WeightsOption,
+)
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
 
@@ -44,7 +53,7 @@ def classify(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", metavar="PNG", help="Draw the pictures and what is seen in them.")
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
+    root: ListRootOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
@@ -54,8 +63,6 @@ def classify(
     from trtdream.runtime.accuracy import accuracy
     from trtdream.runtime.classify import classify_files
     from trtdream.runtime.device import pick_device
-    from trtdream.runtime.model import as_document
-    from trtdream.runtime.open_model import open_model
     from trtdream.runtime.pictures import find_pictures
 
     if as_json and as_csv:
@@ -64,9 +71,7 @@ def classify(
         raise UsageError("--engine --precision: one or the other")
     chosen = pick_device(device)
     named = find_pictures(images, root)
-    model = open_model(net, weights, offline)
-    if model.assumption:
-        say(model.assumption)
+    model = open_and_say(net, weights, offline)
     classifier = _classifier(model, chosen, precision, engine, trust)
     load = picture_loader(model.pictures, len(named), chosen)
     started = time.perf_counter()
@@ -83,10 +88,7 @@ def classify(
         write_contact_sheet(sheet, model, named, seen)
         say(f"drawn in {sheet}")
     if as_json:
-        pairs = zip(named, shown, strict=True)
-        found = [{"file": str(one.path), "top": [vars(other) for other in each]} for one, each in pairs]
-        results_of = {"images": found} | ({"accuracy": vars(right)} if right else {})
-        print_json(as_document(model, **results_of))
+        _print_json(model, named, shown, right)
     elif as_csv:
         _print_csv(named, shown)
     else:
@@ -105,6 +107,14 @@ def _classifier(model: Model, device: str, precision: str | None, engine: str | 
 
         trust_plan(Path(engine), model)
     return chosen_classifier(model, *find_engine(engine, ENGINES))
+
+
+def _print_json(model: Model, named: Sequence[Named], seen: Sequence[Sequence[Seen]], right: Accuracy | None) -> None:
+    from trtdream.runtime.model import as_document
+
+    pairs = zip(named, seen, strict=True)
+    found = [{"file": str(one.path), "top": [vars(other) for other in each]} for one, each in pairs]
+    print_json(as_document(model, images=found, **({"accuracy": vars(right)} if right else {})))
 
 
 def _print_csv(named: Sequence[Named], seen: Sequence[Sequence[Seen]]) -> None:

@@ -9,9 +9,10 @@ import typer
 
 from trtdream.cli import app
 from trtdream.cli import dream_options as of
-from trtdream.cli.dream_again import dream_again
-from trtdream.cli.dream_picture import Files, NetAsked, dream_picture, open_net_asked
+from trtdream.cli.dream_again import NetAsked, dream_again
+from trtdream.cli.dream_picture import Files, dream_picture
 from trtdream.cli.dream_series import dream_series
+from trtdream.cli.opening import open_and_say
 from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOption, OfflineOption, WeightsOption
 
 
@@ -126,7 +127,7 @@ def dream(
         raise UsageError(f"{files.more}: of one picture only; a film's frames carry their records")
     else:
         asked.check(force)
-    dreamer = Dreamer(open_net_asked(NetAsked(net, weights, offline)), settings, computing)
+    dreamer = Dreamer(open_and_say(net, weights, offline), settings, computing)
     if asked.is_series:
         dream_series(plan(asked, dreamer, net, force), as_json)
     else:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from trtdream.cli.dream_picture import Files, NetAsked, dream_and_write, open_net_asked
+from trtdream.cli.dream_picture import Files, dream_and_write
+from trtdream.cli.opening import open_and_say
 from trtdream.cli.visualize import climb_and_write
 from trtdream.console import say
 
 _ENDING = "_again.png"
+
+
+@dataclass(frozen=True)
+class NetAsked:
+    """--net, --weights and --offline."""
+
+    net: str | None
+    weights: Path | None
+    offline: bool
 
 
 def dream_again(files: Files, size: int | None, asked: NetAsked, device: str, as_json: bool) -> None:
@@ -18,7 +29,7 @@ def dream_again(files: Files, size: int | None, asked: NetAsked, device: str, as
     files.check(_ENDING)
     made_by = read_record(files.picture)
     given = asked if asked.net or asked.weights else replace(asked, net=made_by.get("net"))
-    model = open_net_asked(given)
+    model = open_and_say(given.net, given.weights, given.offline)
     check_weights(model, made_by, files.picture)
     if "visualize" in made_by:
         units, climb = recorded_units(made_by, files.picture)

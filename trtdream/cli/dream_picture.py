@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NetAsked:
-    """--net, --weights and --offline."""
-
-    net: str | None
-    weights: Path | None
-    offline: bool
-
-
-@dataclass(frozen=True)
 class Files:
     """The picture, and what is to be written: the dream, and what is to be seen of it besides."""
 
@@ -74,16 +65,6 @@ class Files:
         if self.making:
             check_film(self.making)
             refuse_overwrite(self.making, self.force)
-
-
-def open_net_asked(asked: NetAsked) -> Model:
-    """The network; what nothing told of it is said."""
-    from trtdream.runtime.open_model import open_model
-
-    model = open_model(asked.net, asked.weights, asked.offline)
-    if model.assumption:
-        say(model.assumption)
-    return model
 
 
 def dream_picture(dreamer: Dreamer, files: Files, net: str | None, as_json: bool) -> None:

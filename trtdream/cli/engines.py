@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
-from trtdream.cli.options import JsonOption, OfflineOption, TrustOption, WeightsOption
+from trtdream.cli.options import JsonOption, ListRootOption, OfflineOption, TrustOption, WeightsOption
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
 
@@ -79,7 +79,7 @@ def verify(
     images: Annotated[
         list[Path] | None, typer.Option("--images", metavar="PATH", help="Default: bundled ones.")
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
+    root: ListRootOption = None,
     per_layer: Annotated[bool, typer.Option("--per-layer", help="Compare blob by blob.")] = False,
     folder: FolderOption = _FOLDER,
     trust: TrustOption = False,

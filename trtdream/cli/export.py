@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trtdream.cli import app
-from trtdream.cli.options import ForceOption, JsonOption, OfflineOption, WeightsOption
+from trtdream.cli.options import ForceOption, JsonOption, ListRootOption, OfflineOption, WeightsOption
 from trtdream.console import print_json, results, say, table
 from trtdream.errors import UsageError
 
@@ -47,7 +47,7 @@ def export(
         list[Path] | None,
         typer.Option("--images", metavar="PATH", help="Pictures to verify on; default: bundled ones."),
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")] = None,
+    root: ListRootOption = None,
     keep: Annotated[
         list[str] | None,
         typer.Option("--keep", metavar="LAYER", help="Leave a layer unquantised; default: those that cost too much."),

@@ -19,6 +19,7 @@ OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not use the n
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
+ListRootOption = Annotated[Path | None, typer.Option("--root", help="Where the paths in lists start.")]
 TrustOption = Annotated[
     bool, typer.Option("--trust", help="Run a plan that trtdream did not build, and write a manifest for it.")
 ]

@@ -20,7 +20,7 @@ RecipeArgument = Annotated[
 OverridesArgument = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="As in solver.base_lr=0.001.")]
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", help="Where relative paths start. [default: the working directory, then the file's folder]"),
+    typer.Option("--root", help="Where relative paths start. Default: the working directory, then the file's folder."),
 ]
 
 

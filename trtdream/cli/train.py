@@ -67,10 +67,10 @@ def test(
     overrides: OverridesArgument = None,
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", help="Weights to test: a file or a snapshot. [default: the run's last snapshot]"),
+        typer.Option("--weights", help="Weights to test: a file or a snapshot. Default: the run's last snapshot."),
     ] = None,
     iterations: Annotated[
-        int | None, typer.Option("--iterations", min=1, help="Batches of a test set. [default: the recipe's]")
+        int | None, typer.Option("--iterations", min=1, help="Batches of a test set. Default: the recipe's.")
     ] = None,
     root: RootOption = None,
     offline: OfflineOption = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli import app
+from trtdream.cli.opening import open_and_say
 from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOption, OfflineOption, WeightsOption
 from trtdream.console import print_json, progress, results, say
 
@@ -53,7 +54,6 @@ def visualize(
     from trtdream.files import refuse_overwrite
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.image import check_writable
-    from trtdream.runtime.open_model import open_model
 
     climb = Climb(size, steps, rate, seed=seed)
     chosen = parse_channels(channels) if channels else [None]
@@ -61,9 +61,7 @@ def visualize(
     if out:
         check_writable(out)
         refuse_overwrite(out, force)
-    model = open_model(net, weights, offline)
-    if model.assumption:
-        say(model.assumption)
+    model = open_and_say(net, weights, offline)
     index, value = model.resolve(layer)
     units = [Unit(value, channel, parse_place(neuron)) for channel in chosen]
     path = out or picture_name(model, units)

@@ -15,7 +15,22 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Layer(Section):
+class Weighted(Section):
+    """What grows, and how much it counts: `68` and `inception_3b/output:0.5` do as well."""
+
+    name: str
+    weight: Weight = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            name, weight = weighted(str(value))
+            return {"name": name, "weight": weight}
+        return value
+
+
+class Layer(Weighted):
     """A layer that shall grow, and what of it: `{name: inception_4c/output, weight: 0.5, channels: [3, 7]}`.
 
     Attributes:
@@ -27,21 +42,10 @@ class Layer(Section):
         objective: by name (see `trtdream.dream.objectives`); by default what the other keys ask for.
     """
 
-    name: str
-    weight: Weight = 1.0
     channels: tuple[Whole, ...] = ()
     at: tuple[Fraction, Fraction] | None = None
     direction: tuple[float, ...] = ()
     objective: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        """`68` and `inception_3b/output:0.5` do as well."""
-        if isinstance(value, int | str) and not isinstance(value, bool):
-            name, weight = weighted(str(value))
-            return {"name": name, "weight": weight}
-        return value
 
     def faults(self) -> Sequence[str]:
         if self.at is not None and not self.channels:
@@ -51,19 +55,8 @@ class Layer(Section):
         return ()
 
 
-class ClassScore(Section):
+class ClassScore(Weighted):
     """A class whose score, before the softmax, shall grow: by its number, its label or a word of it."""
-
-    name: str
-    weight: Weight = 1.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, int | str) and not isinstance(value, bool):
-            name, weight = weighted(str(value))
-            return {"name": name, "weight": weight}
-        return value
 
 
 class Settings(Section):

@@ -40,8 +40,7 @@ class OnnxRunner(Closing):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors
-        source = _for_cpu(model, options) if device == "cpu" else model
-        content = str(source) if isinstance(source, Path) else source.SerializeToString()
+        content = for_cpu(model, options) if device == "cpu" else _content(model)
         providers: list[Any] = [_CPU]
         if device != "cpu":
             import torch  # noqa: F401  brings the CUDA libraries that ONNX Runtime looks for
@@ -98,8 +97,8 @@ class OnnxRunner(Closing):
         }
 
 
-def _for_cpu(model: Path | onnx.ModelProto, options: Any) -> Path | onnx.ModelProto:
-    """The model as the CPU's kernels like it, if it is quantised.
+def for_cpu(model: Path | onnx.ModelProto, options: Any) -> str | bytes:
+    """What an InferenceSession takes of the model, and in `options`: a quantised one as the CPU's kernels like it.
 
     They have fast forms of int8 convolutions only for blobs of uint8, and of float8 none at all. On CPUs without VNNI
     the fast forms cut off sums beyond 16 bits, unless they are told not to.
@@ -115,5 +114,9 @@ def _for_cpu(model: Path | onnx.ModelProto, options: Any) -> Path | onnx.ModelPr
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     elif onnx.TensorProto.INT8 in types:
         options.add_session_config_entry("session.x64quantprecision", "1")
-        return unsigned_where_positive(onnx.load(model) if isinstance(model, Path) else model)
-    return model
+        return _content(unsigned_where_positive(onnx.load(model) if isinstance(model, Path) else model))
+    return _content(model)
+
+
+def _content(model: Path | onnx.ModelProto) -> str | bytes:
+    return str(model) if isinstance(model, Path) else model.SerializeToString()

@@ -27,8 +27,6 @@ from trtdream.train.usage import usage_of
 from trtdream.train.world import World
 from trtdream.weights.weights import load_weights
 
-Weigh = Callable[[TorchNet], None]
-
 
 def device_of(recipe: Recipe, world: World | None = None) -> torch.device:
     """Where the recipe runs; of many processes each has its own GPU."""

@@ -8,7 +8,6 @@ PREFIX/iter_1000/snapshot.json          iteration, data positions, smoothing win
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
-from trtdream.files import read_file, replacing, sha256, write_file
+from trtdream.files import read_file, replacing, sha256, sync, write_file
 from trtdream.runtime.bundle import Bundle, write_bundle
 
 FORMAT = 1
@@ -180,13 +179,13 @@ def probe(prefix: Path, needed: int) -> int:
 
 def _take_place(staging: Path, path: Path) -> None:
     """Give the folder its name. A snapshot of the same iteration, of an earlier attempt, steps aside first."""
-    _sync(staging)
+    sync(staging)
     if path.exists():
         old = path.with_name(f".{path.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
     staging.rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     shutil.rmtree(path.with_name(f".{path.name}.old"), ignore_errors=True)
 
 
@@ -211,11 +210,3 @@ def _offer(path: Path) -> str:
 
 def _digest(document: Mapping[str, Any]) -> str:
     return sha256(json.dumps(document, sort_keys=True).encode())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,7 @@ def data(
     root: Annotated[Path | None, typer.Option("--root", help="The folder that a list's paths start from.")] = None,
     batch: Annotated[int, typer.Option("--batch", min=1)] = 64,
     threads: Annotated[
-        list[int] | None, typer.Option("--threads", min=1, help="Several times for several. [default: 1, all cores]")
+        list[int] | None, typer.Option("--threads", min=1, help="Several times for several. Default: 1, all cores.")
     ] = None,
     size: Annotated[int, typer.Option("--size", min=1, help="Side the pictures are squashed to.")] = 256,
     crop: Annotated[int, typer.Option("--crop", min=1, help="Side of the crop.")] = 227,

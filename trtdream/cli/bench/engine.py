@@ -18,7 +18,7 @@ def engine(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An .engine with its manifest, or an .onnx.")],
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Default: the file's usual one.")] = None,
     threads: Annotated[
-        list[int] | None, typer.Option("--threads", min=1, help="At once; several times for a sweep. [default: 1 2 4]")
+        list[int] | None, typer.Option("--threads", min=1, help="At once; several times for a sweep. Default: 1 2 4.")
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="For each number of threads.")] = 3.0,
     device: DeviceOption = "auto",

@@ -30,7 +30,7 @@ def net(
     backend: Annotated[str, typer.Option("--backend", help="torch, onnxruntime or tensorrt.")] = "torch",
     device: DeviceOption = "auto",
     phase: Annotated[
-        str | None, typer.Option("--phase", help="TRAIN, as `caffe time`, or TEST. [default: TRAIN in torch]")
+        str | None, typer.Option("--phase", help="TRAIN, as `caffe time`, or TEST. Default: TRAIN in torch.")
     ] = None,
     inputs: Annotated[
         list[str] | None, typer.Option("--input", metavar="BLOB=NxCxHxW", help="Another shape for an input (torch).")

@@ -21,15 +21,25 @@ if TYPE_CHECKING:
 class _Along(Kind):
     """A factor or summand laid along `num_axes` axes from `axis` on (-1: all that follow)."""
 
+    axis: Signed = 1
+    num_axes: Signed = 1
+
     bottoms = (1, 2)
     may_be_in_place = True
 
-    def _axes(self, bottoms: Sequence[Shape], axis: int, num_axes: int) -> tuple[int, Shape]:
+    def reach(self) -> Reach | None:
+        return Reach() if self.axis == 1 and self.num_axes == 1 else None
+
+    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
+        self._axes(bottoms)
+        return [bottoms[0]]
+
+    def _axes(self, bottoms: Sequence[Shape]) -> tuple[int, Shape]:
         """The first axis, and the shape laid along it."""
-        first = bottoms[0]
+        first, num_axes = bottoms[0], self.num_axes
         if len(bottoms) == 2 and not bottoms[1]:
             return 0, ()
-        start = canonical_axis(axis, len(first))
+        start = canonical_axis(self.axis, len(first))
         if len(bottoms) == 2:
             along = bottoms[1]
         else:
@@ -46,21 +56,12 @@ class _Along(Kind):
 class Scale(_Along):
     """x times a learned factor (or the second bottom), plus a learned bias if asked."""
 
-    axis: Signed = 1
-    num_axes: Signed = 1
     filler: Filler = Filler(value=1.0)
     bias_term: bool = False
     bias_filler: Filler = Filler()
 
-    def reach(self) -> Reach | None:
-        return Reach() if self.axis == 1 and self.num_axes == 1 else None
-
-    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        self._axes(bottoms, self.axis, self.num_axes)
-        return [bottoms[0]]
-
     def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
-        _, along = self._axes(bottoms, self.axis, self.num_axes)
+        _, along = self._axes(bottoms)
         factor = [Weight(along, self.filler)] if len(bottoms) == 1 else []
         bias = [Weight(along, self.bias_filler)] if self.bias_term else []
         return [*factor, *bias]
@@ -68,13 +69,13 @@ class Scale(_Along):
     def forward(
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
-        start, _ = self._axes([tuple(b.shape) for b in bottoms], self.axis, self.num_axes)
+        start, _ = self._axes([tuple(b.shape) for b in bottoms])
         factor = bottoms[1] if len(bottoms) == 2 else weights[0]
         y = bottoms[0] * _spread(factor, start, bottoms[0])
         return [y + _spread(weights[-1], start, y) if self.bias_term else y]
 
     def to_onnx(self, layer: OnnxLayer) -> None:
-        start, _ = self._axes([b.shape for b in layer.bottoms], self.axis, self.num_axes)
+        start, _ = self._axes([b.shape for b in layer.bottoms])
         if not self.bias_term:
             layer.top("Mul", layer.bottoms[0].name, _along(layer, "factor", start))
             return
@@ -88,30 +89,21 @@ class Scale(_Along):
 class Bias(_Along):
     """x plus a learned bias, or the second bottom."""
 
-    axis: Signed = 1
-    num_axes: Signed = 1
     filler: Filler = Filler()
 
-    def reach(self) -> Reach | None:
-        return Reach() if self.axis == 1 and self.num_axes == 1 else None
-
-    def top_shapes(self, bottoms: Sequence[Shape], tops: int) -> Sequence[Shape]:
-        self._axes(bottoms, self.axis, self.num_axes)
-        return [bottoms[0]]
-
     def weights(self, bottoms: Sequence[Shape]) -> Sequence[Weight]:
-        _, along = self._axes(bottoms, self.axis, self.num_axes)
+        _, along = self._axes(bottoms)
         return [Weight(along, self.filler)] if len(bottoms) == 1 else []
 
     def forward(
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
-        start, _ = self._axes([tuple(b.shape) for b in bottoms], self.axis, self.num_axes)
+        start, _ = self._axes([tuple(b.shape) for b in bottoms])
         summand = bottoms[1] if len(bottoms) == 2 else weights[0]
         return [bottoms[0] + _spread(summand, start, bottoms[0])]
 
     def to_onnx(self, layer: OnnxLayer) -> None:
-        start, _ = self._axes([b.shape for b in layer.bottoms], self.axis, self.num_axes)
+        start, _ = self._axes([b.shape for b in layer.bottoms])
         layer.top("Add", layer.bottoms[0].name, _along(layer, "summand", start))
 
 
