@@ -12,8 +12,9 @@ from PIL import Image
 from trtdream.dream.computing import Computing, parse_memory
 from trtdream.dream.dream import dream
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.memory import bytes_needed, pick_tile
+from trtdream.dream.memory import bytes_held, bytes_needed, pick_tile
 from trtdream.dream.objectives import l2
+from trtdream.dream.tiles import Tiling
 from trtdream.dream.watch import Moment, Octave, Watch
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.recipe.dream_schema import ClassScore, Layer, Settings
@@ -140,13 +141,16 @@ def test_no_answer_and_no_number(model: Model, cat: np.ndarray) -> None:
 def test_memory(model: Model) -> None:
     """The tile that is picked fits, the next larger one does not."""
     objective, size = l2("inception_4c/output"), (2000, 3000)
-    memory = parse_memory("1.5G")
-    tile = pick_tile(model.graph, objective, size, memory)
+    held, memory = bytes_held(size, Settings()), parse_memory("1.5G")
+    tile = pick_tile(model.graph, objective, size, held, memory)
     assert tile and tile % 16 == 0
-    assert bytes_needed(model.graph, objective, (tile, tile), size) < memory
-    assert pick_tile(model.graph, objective, size, 64 * memory) == 0
+    halo = Tiling.of(model.graph, objective).halo
+    pieces = [(each + halo[0], each + halo[1]) for each in (tile, tile + 16)]
+    needed = [bytes_needed(model.graph, objective, piece, held) for piece in pieces]
+    assert needed[0] <= memory < needed[1]
+    assert pick_tile(model.graph, objective, size, held, 64 * memory) == 0
     with pytest.raises(TrtdreamError, match="smallest tiles"):
-        pick_tile(model.graph, objective, size, memory // 4)
+        pick_tile(model.graph, objective, size, held, memory // 4)
     with pytest.raises(UsageError, match="--memory 4X"):
         parse_memory("4X")
 
