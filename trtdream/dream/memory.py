@@ -10,9 +10,10 @@ from trtdream.net.graph import Graph
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
 
-# Measured on a CPU as peak resident memory, GoogLeNet up to conv2/3x3, inception_3b/output and inception_4c/output,
-# 400 to 800 pixels a side: 2.6 to 7.5 bytes for each number that the layers' tops hold.
-BYTES_PER_ACTIVATION = 8
+# Measured on a CPU as peak resident memory for each number that the layers' tops hold: GoogLeNet up to conv2/3x3,
+# inception_3b/output and inception_4c/output at 400 to 800 pixels a side 2.6 to 7.5 bytes, conv1/7x7_s2 in tiles of
+# 2800 and 3600 pixels 10.8.
+BYTES_PER_ACTIVATION = 11
 BYTES_PER_PIXEL = 60
 """The picture, its levels, its roll and its gradient, at 12 bytes a copy.
 
