@@ -92,7 +92,7 @@ def test_faults_are_named_before_anything_is_written(place: Path, tmp_path: Path
 
 def test_recipe_commands(tmp_path: Path) -> None:
     listed = run("recipe", "ls", "--json")
-    assert {"caffenet", "quickstart", "finetune"} <= set(listed.document)
+    assert {"caffenet", "quickstart", "finetune", "painterly"} <= set(listed.document)
     assert "quickstart" in run("recipe", "ls").out
     copy = tmp_path / "mine.yaml"
     assert run("recipe", "cp", "quickstart", copy).code == 0
@@ -100,6 +100,8 @@ def test_recipe_commands(tmp_path: Path) -> None:
     refused(run("recipe", "cp", "quickstart", copy), 2, "exists already")
     shown = run("recipe", "cat", copy, "solver.base_lr=0.5")
     assert yaml.safe_load(shown.out)["solver"]["base_lr"] == 0.5
+    dreamt = run("recipe", "cat", "painterly", "octaves=7")
+    assert yaml.safe_load(dreamt.out)["octaves"] == 7 and yaml.safe_load(dreamt.out)["normalise"] == "laplacian"
     valid = run("recipe", "validate", copy, "--json")
     assert valid.document["valid"] and valid.document["net"] == "QuickNet"
     assert set(valid.document["not_there"]) == {"data.train.source", "data.test.0.source"}

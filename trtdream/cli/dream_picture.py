@@ -88,11 +88,14 @@ def dream_and_write(
 
     sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
     _announce(dreamer.model, dreamer.settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
+    if dreamer.computing.note:
+        say(dreamer.computing.note)
     making = Making(picture) if files.making else None
-    looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say)
+    made = metadata(made_by)
+    looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say, made)
     looks.before(picture)
     if files.explain:
-        _explain(dreamer, picture, files.explain)
+        _explain(dreamer, picture, files.explain, made)
     with progress() as bar:
         task = bar.add_task("dreaming", total=len(sizes) * dreamer.settings.iterations)
 
@@ -103,7 +106,7 @@ def dream_and_write(
 
         done = dreamer.dream(picture, Watch(on_step, looks.on_octave if looks.wanted else None, say))
     looks.after(done.picture)
-    save_image(path, done.picture, metadata(made_by))
+    save_image(path, done.picture, made)
     if files.record:
         write_record(path, made_by)
     if making and files.making:
@@ -126,11 +129,11 @@ def _see(dreamer: Dreamer) -> See:
     return see
 
 
-def _explain(dreamer: Dreamer, picture: np.ndarray, path: Path) -> None:
+def _explain(dreamer: Dreamer, picture: np.ndarray, path: Path, made: dict[str, str]) -> None:
     from trtdream.dream.heat import heat
     from trtdream.runtime.image import save_image
 
-    save_image(path, heat(picture, dreamer.gradient(picture)), {})
+    save_image(path, heat(picture, dreamer.gradient(picture)), made)
     say(f"{path}: where the picture bears on what grows")
 
 

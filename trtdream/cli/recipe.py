@@ -26,14 +26,14 @@ RootOption = Annotated[
 
 @commands.command()
 def ls(as_json: JsonOption = False) -> None:
-    """The recipes that are shipped."""
-    from trtdream.recipe.shipped import purpose, shipped_recipes
+    """The recipes that are shipped: to train by, and after them those of `trtdream dream --preset`."""
+    from trtdream.recipe.shipped import purpose, shipped_dreams, shipped_recipes
 
-    found = {name: purpose(path) for name, path in shipped_recipes().items()}
+    found = {name: purpose(path) for name, path in {**shipped_recipes(), **shipped_dreams()}.items()}
     if as_json:
         print_json(found)
         return
-    shown = table("recipe", "what it trains")
+    shown = table("recipe", "what it trains or dreams")
     for name, text in found.items():
         shown.add_row(name, text)
     results.print(shown)
@@ -42,10 +42,14 @@ def ls(as_json: JsonOption = False) -> None:
 @commands.command()
 def cat(recipe: RecipeArgument, overrides: OverridesArgument = None, root: RootOption = None) -> None:
     """The recipe as it will be run, as YAML: what a solver.prototxt became, what overrides changed."""
+    from trtdream.recipe.dreams import load_dream
     from trtdream.recipe.load import dump, load_recipe
-    from trtdream.recipe.shipped import find_recipe
+    from trtdream.recipe.shipped import find_any, shipped_dreams
 
-    print(dump(load_recipe(find_recipe(recipe), overrides or (), root)), end="")
+    path = find_any(recipe)
+    is_dream = path in shipped_dreams().values()
+    loaded = load_dream(path, {}, overrides or ()) if is_dream else load_recipe(path, overrides or (), root)
+    print(dump(loaded), end="")
 
 
 @commands.command()
@@ -56,10 +60,10 @@ def cp(
 ) -> None:
     """Copy a recipe, comments included, to change it."""
     from trtdream.files import read_file, refuse_overwrite, write_file
-    from trtdream.recipe.shipped import find_recipe
+    from trtdream.recipe.shipped import find_any
 
     refuse_overwrite(out, force)
-    write_file(out, read_file(find_recipe(recipe)))
+    write_file(out, read_file(find_any(recipe)))
     results.print(str(out), markup=False)
 
 

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from trtdream.dream.engine import Engine
-from trtdream.dream.normalise import NORMALISERS
+from trtdream.dream.normalise import NORMALISERS, TINY, mean_magnitude
 from trtdream.recipe.dream_schema import Settings
 
 
 class Rule(Protocol):
-    """From a normalised gradient to the direction of the step; what it remembers lasts for one octave."""
+    """From a normalised gradient, which it may change in place, to the direction of the step.
+
+    What it remembers lasts for one octave.
+    """
 
     def __call__(self, gradient: Tensor) -> Tensor: ...
 
@@ -57,9 +60,8 @@ class Adam:
         self.steps += 1
         self.first.lerp_(gradient, 1 - self.beta1)
         self.second.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
-        first = self.first / (1 - self.beta1**self.steps)
-        second = self.second / (1 - self.beta2**self.steps)
-        return first / (second.sqrt() + self.epsilon)
+        divisor = torch.div(self.second, 1 - self.beta2**self.steps, out=gradient).sqrt_().add_(self.epsilon)
+        return torch.div(self.first, divisor, out=divisor).div_(1 - self.beta1**self.steps)
 
     def forget(self) -> None:
         for memory in (self.first, self.second, self.steps):
@@ -114,8 +116,9 @@ class Ascent:
             The objective before the change, and the gradient's strength: two numbers, still on the device.
         """
         right, down = shift
-        score, gradient = self.engine(self.data.roll((down, right), dims=(2, 3)))
-        return self.climb(score, gradient.roll((-down, -right), dims=(2, 3)))
+        score, gradient = self.engine(rolled(self.data, down, right))
+        gradient = rolled(gradient, -down, -right)
+        return self.climb(score, gradient)
 
     def climb(self, score: Tensor, gradient: Tensor) -> Tensor:
         """Change the picture along a gradient, which is used up: of large pictures there is no memory for copies."""
@@ -124,11 +127,12 @@ class Ascent:
         if self._tv:
             uphill.sub_(total_variation_gradient(self.data), alpha=self._tv)
         if self._l2:
-            uphill.sub_(_at_strength_one(self.data.clone()), alpha=self._l2)
+            uphill.addcmul_(self.data, 1 / mean_magnitude(self.data).clamp(min=TINY), value=-self._l2)
         move = self._rule(uphill)
-        if self.mask is not None:
-            move = move * self.mask
-        self.data.add_(move, alpha=self.size)
+        if self.mask is None:
+            self.data.add_(move, alpha=self.size)
+        else:
+            self.data.addcmul_(move, self.mask, value=self.size)
         torch.maximum(self.data, self.bounds.low, out=self.data)
         torch.minimum(self.data, self.bounds.high, out=self.data)
         return torch.stack([score, strength])
@@ -137,17 +141,23 @@ class Ascent:
 def total_variation_gradient(data: Tensor) -> Tensor:
     """How the sum of squared differences between neighbouring pixels grows, scaled to a mean magnitude of one."""
     gradient = torch.zeros_like(data)
-    down = data[:, :, 1:] - data[:, :, :-1]
-    right = data[:, :, :, 1:] - data[:, :, :, :-1]
-    gradient[:, :, 1:] += down
-    gradient[:, :, :-1] -= down
-    gradient[:, :, :, 1:] += right
-    gradient[:, :, :, :-1] -= right
-    return _at_strength_one(gradient)
-
-
-def _at_strength_one(gradient: Tensor) -> Tensor:
+    for side in (2, 3):
+        count = data.shape[side] - 1
+        before, after = data.narrow(side, 0, count), data.narrow(side, 1, count)
+        gradient.narrow(side, 1, count).add_(after).sub_(before)
+        gradient.narrow(side, 0, count).add_(before).sub_(after)
     return NORMALISERS["mean"](gradient)[0]
+
+
+def rolled(blob: Tensor, down: int, right: int) -> Tensor:
+    """`blob.roll((down, right), (2, 3))` in one copy; torch makes two, one a side."""
+    moved = torch.empty_like(blob)
+    height, width = blob.shape[2:]
+    down, right = down % height, right % width
+    for to_rows, rows in ((slice(down, None), slice(height - down)), (slice(down), slice(height - down, None))):
+        for to, columns in ((slice(right, None), slice(width - right)), (slice(right), slice(width - right, None))):
+            moved[:, :, to_rows, to] = blob[:, :, rows, columns]
+    return moved
 
 
 def _rule(settings: Settings, like: Tensor) -> Rule:

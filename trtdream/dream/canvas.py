@@ -18,7 +18,7 @@ from trtdream.runtime.preprocess import Preprocess, deprocess, preprocess
 NOTEBOOK_MEAN = np.array([104, 116, 122], np.float32)
 """BGR: what the original notebook subtracts, a little less than GoogLeNet was trained with."""
 
-_BAND = 1024  # rows
+_BAND = 1024  # rows converted at once: of a large picture there is no memory for more copies
 
 
 class Canvas:
@@ -49,15 +49,18 @@ class Canvas:
 
     def blob(self, picture: np.ndarray) -> Tensor:
         """A picture H x W x 3 uint8 RGB as 1 x C x H x W float32, channels_last."""
-        height, width = picture.shape[:2]
-        array = preprocess(picture, replace(self._spec, size=(height, width)))
-        blob = torch.from_numpy(np.ascontiguousarray(array))[None].to(self._device)
-        return blob.contiguous(memory_format=torch.channels_last)
+        shape = (1, self.channels, *picture.shape[:2])
+        blob = torch.empty(shape, device=self._device, memory_format=torch.channels_last)
+        for top in range(0, shape[2], _BAND):
+            band = picture[top : top + _BAND]
+            array = preprocess(band, replace(self._spec, size=(band.shape[0], band.shape[1])))
+            blob[0, :, top : top + _BAND] = torch.from_numpy(np.ascontiguousarray(array))
+        return blob
 
     def picture(self, blob: Tensor) -> np.ndarray:
         """The inverse: H x W x 3 uint8 RGB."""
         picture = np.empty((*blob.shape[2:], 3), np.uint8)
-        for top in range(0, blob.shape[2], _BAND):  # of a large picture there is no memory for float copies
+        for top in range(0, blob.shape[2], _BAND):
             picture[top : top + _BAND] = self._pixels(blob[0, :, top : top + _BAND].cpu().numpy())
         return picture
 
@@ -88,6 +91,10 @@ def feathered_mask(picture: np.ndarray, size: Size, feather: int) -> np.ndarray:
 
 def with_colours_of(picture: np.ndarray, original: np.ndarray) -> np.ndarray:
     """The brightness of one picture with the colours of another of its size (Y, and Cb and Cr, of JPEG's YCbCr)."""
-    brightness = Image.fromarray(picture).convert("YCbCr").getchannel(0)
-    _, blue, red = Image.fromarray(original).convert("YCbCr").split()
-    return np.asarray(Image.merge("YCbCr", (brightness, blue, red)).convert("RGB"))
+    mixed = np.empty_like(picture)
+    for top in range(0, len(picture), _BAND):
+        rows = slice(top, top + _BAND)
+        brightness = Image.fromarray(picture[rows]).convert("YCbCr").getchannel(0)
+        _, blue, red = Image.fromarray(original[rows]).convert("YCbCr").split()
+        mixed[rows] = Image.merge("YCbCr", (brightness, blue, red)).convert("RGB")
+    return mixed

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 
+GRADIENT_OFF = {"float32": 0.0, "fp16": 0.1, "bf16": 0.25}
+"""How far a step's gradient may be from float32's, as relative L2, of GoogLeNet's layer 68.
+
+Measured on a CPU: 0.055 to 0.069 in fp16, 0.18 to 0.21 in bf16. Max pools choose among rounded numbers: where another
+one wins, its whole gradient goes elsewhere.
+"""
+
 
 @dataclass(frozen=True)
 class Computing:
@@ -19,7 +26,8 @@ class Computing:
 
     Attributes:
         device: `cpu`, `cuda` or `cuda:N` (see `trtdream.runtime.device.pick_device`).
-        precision: of the network; picture and gradient are float32 in any case. `auto` is fp16 on a GPU, else float32.
+        precision: of the network; picture and gradient are float32 in any case. `auto` is fp16 on a GPU, else float32;
+            `note` says how far from float32 a half precision leads.
         tile: the longest side, in pixels, of what the network sees at once; 0 for the whole picture.
         memory: bytes that the dream may take; picks the tile. 0 for no limit.
         fast: whether a GPU's steps are recorded once an octave and replayed (the plain path is what this is
@@ -49,8 +57,19 @@ class Computing:
         """The network's."""
         import torch
 
-        chosen = self.precision if self.precision != "auto" else "fp16" if self.on_gpu else "float32"
-        return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]
+        return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.chosen]
+
+    @property
+    def chosen(self) -> str:
+        """The precision that `auto` means here, or that was asked for."""
+        return self.precision if self.precision != "auto" else "fp16" if self.on_gpu else "float32"
+
+    @property
+    def note(self) -> str:
+        """What a person should know of a half precision; "" of float32."""
+        if not (off := GRADIENT_OFF[self.chosen]):
+            return ""
+        return f"{self.chosen}: a step's gradient is within {off:.0%} of float32's; --precision float32 for that"
 
 
 def parse_memory(text: str) -> int:

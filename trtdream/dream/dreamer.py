@@ -12,7 +12,7 @@ from trtdream.dream.ascent import Ascent
 from trtdream.dream.canvas import Canvas, feathered_mask, with_colours_of
 from trtdream.dream.computing import Computing
 from trtdream.dream.engine import WholeEngine
-from trtdream.dream.memory import pick_tile
+from trtdream.dream.memory import bytes_held, pick_tile
 from trtdream.dream.octaves import Size, fitting, octave_sizes, pyramid, strength_at, zoom
 from trtdream.dream.recorded import RecordedAscent
 from trtdream.dream.tiles import SpareEngine, Tiling
@@ -52,6 +52,7 @@ class Dreamer:
         self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
         self._mask = load_image(settings.mask) if settings.mask else None
         self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
+        self._held = 0  # bytes that the picture at hand takes
         if self.computing.memory:
             give_back_freed_memory()
         if self.computing.tile:
@@ -77,6 +78,7 @@ class Dreamer:
             InputRefused: the picture is too small for a layer, or no layer answers to it.
         """
         watch = watch or Watch()
+        self._held = bytes_held(self.sizes((picture.shape[0], picture.shape[1]))[-1], self.settings)
         self._engine.on_note = watch.on_note
         return _Night(self, picture, watch).run()
 
@@ -88,7 +90,8 @@ class Dreamer:
         Raises:
             InputRefused: the picture is too small for a layer.
         """
-        self.sizes((picture.shape[0], picture.shape[1]))
+        size = self.sizes((picture.shape[0], picture.shape[1]))[-1]
+        self._held = bytes_held(size, self.settings)
         _, gradient = self._engine(self.canvas.blob(picture))
         found: np.ndarray = gradient[0].norm(dim=0).cpu().numpy()
         return found
@@ -116,7 +119,7 @@ class Dreamer:
         computing = self.computing
         if computing.memory and not computing.tile:
             graph, itemsize = self.module.graph, computing.dtype.itemsize
-            return pick_tile(graph, self.objective, size, computing.memory, itemsize)
+            return pick_tile(graph, self.objective, size, self._held, computing.memory, itemsize)
         return computing.tile if computing.tile < max(size) else 0
 
     def mask(self, size: Size, note: Callable[[str], None]) -> np.ndarray | None:
@@ -135,20 +138,19 @@ class _Night:
     def __init__(self, dreamer: Dreamer, picture: np.ndarray, watch: Watch) -> None:
         self.dreamer, self.settings, self.picture, self.watch = dreamer, dreamer.settings, picture, watch
         self.sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
-        self.base = zoom(dreamer.canvas.blob(picture), self.sizes[-1])
         mask = dreamer.mask(self.sizes[-1], watch.on_note)
-        self.mask = None if mask is None else torch.from_numpy(mask)[None, None].to(self.base)
+        self.mask = None if mask is None else torch.from_numpy(mask)[None, None].to(dreamer.computing.device)
         self.octaves: list[Octave] = []
-        self.data = torch.empty(0)  # the picture as it is now, at the octave of `level`
-        self.level = self.data
+        self.data = self.level = torch.empty(0)  # the picture as it is now, and as it was, at the octave's size
         self.answered = False
 
     def run(self) -> Dream:
         jitter = self._jitter()
         interrupted, stopped = False, ""
         try:
-            for index, level in enumerate(pyramid(self.base, self.sizes)):
-                stopped = self._octave(index, level, jitter)
+            levels = pyramid(self.dreamer.canvas.blob(self.picture), self.sizes)
+            for index in range(len(self.sizes)):
+                stopped = self._octave(index, self._begin(index, levels), jitter)
                 if stopped:
                     break
         except KeyboardInterrupt:
@@ -157,17 +159,28 @@ class _Night:
             raise InputRefused(_silent(self.dreamer))
         return Dream(self._finished(), tuple(self.octaves), interrupted, stopped)
 
-    def _octave(self, index: int, level: Tensor, jitter: Iterator[tuple[int, int]]) -> str:
-        """Dream one octave; says why not, if numbers end."""
-        size = (level.shape[2], level.shape[3])
+    def _begin(self, index: int, levels: list[Tensor]) -> Ascent:
+        """Set up an octave: its level, with what was dreamt so far; of large pictures nothing else is held."""
+        level, size = levels.pop(), self.sizes[index]
+        now = level
+        if index:
+            now = zoom(self.data - self.level, size).add_(level)
+        self.data, self.level = now, level
         strength = strength_at(self.settings.strength, index, len(self.sizes))
         ascent = self.dreamer.ascent(level, strength, None if self.mask is None else zoom(self.mask, size))
-        ascent.begin(level if index == 0 else level + zoom(self.data - self.level, size))
-        self.data, self.level = ascent.data, level
+        ascent.begin(now)
+        self.data = ascent.data
+        if not levels:
+            self.level = torch.empty(0)  # no octave comes that what was dreamt would be carried to
+        return ascent
+
+    def _octave(self, index: int, ascent: Ascent, jitter: Iterator[tuple[int, int]]) -> str:
+        """Dream one octave; says why not, if numbers end."""
+        size = self.sizes[index]
         told = []
         for iteration in range(self.settings.iterations):
             told.append(ascent.step(next(jitter)))
-            if level.device.type == "cpu" and not torch.isfinite(told[-1]).all():
+            if self.data.device.type == "cpu" and not torch.isfinite(told[-1]).all():
                 break
             self.watch.on_step(Moment(index, iteration, lambda: self._picture(self.data)))
         scores = torch.stack(told).cpu()  # iterations x (objective, strength)
@@ -181,20 +194,25 @@ class _Night:
 
     def _finished(self) -> np.ndarray:
         """The picture at its own size, whatever octave the dream has come to."""
-        if self.data.shape == self.base.shape:
+        if self.data.shape[2:] == self.sizes[-1]:
             return self._picture(self.data)
+        base = self._original(self.sizes[-1])
         if self.data.numel() == 0:
-            return self._picture(self.base)
-        return self._picture(self.base + zoom(self.data - self.level, self.sizes[-1]))
+            return self._picture(base)
+        return self._picture(zoom(self.data - self.level, self.sizes[-1]).add_(base))
+
+    def _original(self, size: Size) -> Tensor:
+        """The picture before the dream; made anew, for it is seldom asked for and large."""
+        return zoom(zoom(self.dreamer.canvas.blob(self.picture), self.sizes[-1]), size)
 
     def _picture(self, data: Tensor) -> np.ndarray:
         size = (data.shape[2], data.shape[3])
         picture = self.dreamer.canvas.picture(data)
         if self.settings.keep_colours:
-            picture = with_colours_of(picture, self.dreamer.canvas.picture(zoom(self.base, size)))
+            picture = with_colours_of(picture, self.dreamer.canvas.picture(self._original(size)))
         if self.mask is not None and size == self.picture.shape[:2]:
             untouched = (self.mask[0, 0] == 0).cpu().numpy()
-            picture = np.where(untouched[..., None], self.picture, picture)
+            np.copyto(picture, self.picture, where=untouched[..., None])
         return picture
 
     def _jitter(self) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +24,14 @@ class Looks:
         octaves: a folder for each octave's picture; None for none.
         see: what the network sees in a picture; None not to ask.
         say: told what it sees.
+        metadata: what made the dream, for the files.
     """
 
     preview: Path | None = None
     octaves: Path | None = None
     see: See | None = None
     say: Callable[[str], None] = lambda _: None
+    metadata: Mapping[str, str] = field(default_factory=dict)
     _count: int = field(default=0, init=False)
 
     @property
@@ -52,9 +54,9 @@ class Looks:
         """
         height, width = octave.size
         if self.preview:
-            save_image(self.preview, picture, {})
+            save_image(self.preview, picture, self.metadata)
         if self.octaves:
-            save_image(self.octaves / f"octave_{self._count}_{width}x{height}.png", picture, {})
+            save_image(self.octaves / f"octave_{self._count}_{width}x{height}.png", picture, self.metadata)
         self._count += 1
         self._tell(f"{width} x {height}", picture)
 

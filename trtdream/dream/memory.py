@@ -8,41 +8,57 @@ from trtdream.dream.tiles import Tiling
 from trtdream.errors import TrtdreamError
 from trtdream.net.graph import Graph
 from trtdream.net.shapes import infer_shapes
+from trtdream.recipe.dream_schema import Settings
 
-# Measured on a CPU as peak resident memory, GoogLeNet up to conv2/3x3, inception_3b/output and inception_4c/output,
-# 400 to 800 pixels a side: 2.6 to 7.5 bytes for each number that the layers' tops hold.
-BYTES_PER_ACTIVATION = 8
-BYTES_PER_PIXEL = 130
-"""The picture itself, base, dream, gradient and what goes from one to the other, at 12 bytes a copy.
+# Measured on a CPU as peak resident memory for each number that the layers' tops hold: GoogLeNet up to conv2/3x3,
+# inception_3b/output and inception_4c/output at 400 to 800 pixels a side 2.6 to 7.5 bytes, conv1/7x7_s2 in tiles of
+# 2800 and 3600 pixels 10.8.
+BYTES_PER_ACTIVATION = 11
+BYTES_PER_PIXEL = 60
+"""The picture, its levels, its roll and its gradient, at 12 bytes a copy.
 
-Measured with freed memory given back: about 90 at 2048 x 2048, 123 at 4096 x 4096.
+Measured in steps with plain settings, of 4096 x 4096: 44.5 at one octave, everything counted that a small tile takes.
 """
+COPY = 12  # bytes of a pixel as float32
+COPIES = {"momentum": 1, "adam": 2, "laplacian": 5, "tv": 1, "mask": 1}
+"""What settings hold besides, as counted in `ascent` and `normalise`; not measured."""
 PROGRAM = 400 * 2**20
 """torch, the weights and the program."""
 
 
-def bytes_needed(graph: Graph, objective: Objective, piece: Size, size: Size, itemsize: int = 4) -> int:
-    """What dreaming takes, for a picture of `size` whose network sees a `piece` at once."""
+def bytes_held(size: Size, settings: Settings) -> int:
+    """What a picture of that size takes through all its octaves, whatever the network sees of it at once."""
+    asked = {settings.ascent, settings.normalise, "tv" if settings.tv else "", "mask" if settings.mask else ""}
+    copies = sum(count for name, count in COPIES.items() if name in asked)
+    return (BYTES_PER_PIXEL + COPY * copies) * size[0] * size[1]
+
+
+def bytes_needed(graph: Graph, objective: Objective, piece: Size, held: int, itemsize: int = 4) -> int:
+    """What dreaming takes, for a picture that takes `held` bytes and whose network sees a `piece` at once."""
     inputs = {graph.inputs[0]: (1, 3, *piece)}
     numbers = sum(shapes.activations for shapes in infer_shapes(graph, inputs, sorted(objective.values)))
-    return PROGRAM + BYTES_PER_PIXEL * size[0] * size[1] + numbers * BYTES_PER_ACTIVATION * itemsize // 4
+    return PROGRAM + held + numbers * BYTES_PER_ACTIVATION * itemsize // 4
 
 
-def pick_tile(graph: Graph, objective: Objective, size: Size, memory: int, itemsize: int = 4) -> int:
-    """The side of the largest tile that keeps a picture of `size` within `memory` bytes; 0 if it fits whole.
+def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory: int, itemsize: int = 4) -> int:
+    """The side of the largest tile that keeps an octave within `memory` bytes; 0 if it fits whole.
+
+    Args:
+        size: of the octave.
+        held: bytes that the picture takes (see `bytes_held`): the larger octaves wait beside this one.
 
     Raises:
         UsageError: it does not fit whole, and the objective cannot be tiled.
         TrtdreamError: not even the smallest tile fits.
     """
-    if bytes_needed(graph, objective, size, size, itemsize) <= memory:
+    if bytes_needed(graph, objective, size, held, itemsize) <= memory:
         return 0
     tiling = Tiling.of(graph, objective)
     align = max(tiling.align)
 
     def needed(tile: int) -> int:
         piece = (min(tile + tiling.halo[0], size[0]), min(tile + tiling.halo[1], size[1]))
-        return bytes_needed(graph, objective, piece, size, itemsize)
+        return bytes_needed(graph, objective, piece, held, itemsize)
 
     least = -(-64 // align) * align
     if needed(least) > memory:

@@ -16,7 +16,8 @@ Normaliser = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 NORMALISERS: dict[str, Normaliser] = {}
 LEVELS = 4
-_TINY = 1e-30  # of a gradient that is zero, 0 / tiny is 0
+TINY = 1e-30
+"""The least divisor: of a gradient that is zero, 0 / tiny is 0."""
 
 
 def normaliser(name: str) -> Callable[[Normaliser], Normaliser]:
@@ -31,18 +32,23 @@ def normaliser(name: str) -> Callable[[Normaliser], Normaliser]:
     return register
 
 
+def mean_magnitude(blob: Tensor) -> Tensor:
+    """One number, still on the device."""
+    return torch.linalg.vector_norm(blob, 1) / blob.numel()
+
+
 @normaliser("mean")
 def by_mean(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """By the mean magnitude (the notebook's rule)."""
-    strength = torch.linalg.vector_norm(gradient, 1) / gradient.numel()
-    return gradient.div_(strength.clamp(min=_TINY)), strength
+    strength = mean_magnitude(gradient)
+    return gradient.div_(strength.clamp(min=TINY)), strength
 
 
 @normaliser("rms")
 def by_rms(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """By the root of the mean square."""
     strength = torch.linalg.vector_norm(gradient) / gradient.numel() ** 0.5
-    return gradient.div_(strength.clamp(min=_TINY)), strength
+    return gradient.div_(strength.clamp(min=TINY)), strength
 
 
 @normaliser("laplacian")

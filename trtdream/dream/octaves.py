@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -43,13 +43,9 @@ def strength_at(curve: Sequence[float], octave: int, octaves: int) -> float:
     return curve[before] + (place - before) * (curve[before + 1] - curve[before])
 
 
-def pyramid(base: Tensor, sizes: list[Size]) -> Iterator[Tensor]:
-    """The picture at each size, the smallest first; each is zoomed from the next larger one.
-
-    A level that has been asked for is not held any longer: of large pictures there is no memory to spare.
-    """
+def pyramid(base: Tensor, sizes: list[Size]) -> list[Tensor]:
+    """The picture at each size, the largest first; each is zoomed from the one before."""
     levels = [zoom(base, sizes[-1])]
     for size in sizes[-2::-1]:
         levels.append(zoom(levels[-1], size))
-    while levels:
-        yield levels.pop()
+    return levels

@@ -47,11 +47,11 @@ class RecordedAscent(Ascent):
     def shifted_step(self, shift: Tensor) -> Tensor:
         """`step` by a shift that lies on the device, two whole numbers."""
         right, down = shift[0], shift[1]
-        score, gradient = self.engine(rolled(self.data, down, right))
-        return self.climb(score, rolled(gradient, -down, -right))
+        score, gradient = self.engine(rolled_on_device(self.data, down, right))
+        return self.climb(score, rolled_on_device(gradient, -down, -right))
 
 
-def rolled(blob: Tensor, down: Tensor, right: Tensor) -> Tensor:
+def rolled_on_device(blob: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """`blob.roll((down, right), (2, 3))` by numbers that lie on the device."""
     rows = (torch.arange(blob.shape[2], device=blob.device) - down) % blob.shape[2]
     columns = (torch.arange(blob.shape[3], device=blob.device) - right) % blob.shape[3]

@@ -108,8 +108,8 @@ def find_path(path: Path, folder: Path, root: Path | None) -> Path:
     return path if path.exists() or not (folder / path).exists() else folder / path
 
 
-def dump(recipe: Recipe) -> str:
-    """The recipe as YAML: every key that differs from its default."""
+def dump(recipe: BaseModel) -> str:
+    """A recipe, to train or to dream by, as YAML: every key that differs from its default."""
     values = recipe.model_dump(mode="json", exclude_defaults=True)
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110)
 

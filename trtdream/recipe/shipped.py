@@ -22,6 +22,11 @@ def shipped_dreams() -> dict[str, Path]:
     return _shipped("dream/*.yaml")
 
 
+def find_any(named: str) -> Path:
+    """`find_recipe`, of training and dream recipes alike."""
+    return find_shipped(named, {**shipped_recipes(), **shipped_dreams()}, "recipe")
+
+
 def find_recipe(named: str) -> Path:
     """The file that a user means: a path, or the name of a shipped recipe.
 
