@@ -68,6 +68,7 @@ def exporting() -> Iterator[Part]:
     yield Table(columns, rows, right=columns[2:])
     accuracy = read("classify")["accuracy"]
     yield Paragraph(f"Classifying {accuracy['pictures']} pictures with it: right {accuracy['top1']:.1%} of the time.")
+    yield shown(Path("sheet.png"), "What it sees in them")
 
 
 def shapes_dream() -> Iterator[Part]:
