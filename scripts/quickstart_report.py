@@ -68,7 +68,7 @@ def exporting() -> Iterator[Part]:
     yield Table(columns, rows, right=columns[2:])
     accuracy = read("classify")["accuracy"]
     yield Paragraph(f"Classifying {accuracy['pictures']} pictures with it: right {accuracy['top1']:.1%} of the time.")
-    yield shown(Path("sheet.png"), "What it sees in them")
+    yield shown(Path("sheet.png"), "What it sees in the first of them", height=0.6)
 
 
 def shapes_dream() -> Iterator[Part]:
@@ -94,10 +94,12 @@ def seen(when: str, top: Sequence[Mapping[str, Any]]) -> Table:
     return Table((f"what it sees {when}", "probability"), rows, right=("probability",))
 
 
-def shown(path: Path, caption: str) -> Picture:
-    """A picture no wider than a page needs it."""
+def shown(path: Path, caption: str, height: float | None = None) -> Picture:
+    """A picture no wider than a page needs it; of a long one the top, `height` times as high as it is wide."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
+    if height is not None:
+        picture = picture.crop((0, 0, picture.width, min(picture.height, round(height * picture.width))))
     picture.thumbnail((WIDEST, WIDEST))
     content = BytesIO()
     picture.save(content, "JPEG", quality=88)

@@ -20,6 +20,7 @@ def describe_machine() -> dict[str, Any]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # AVX2, AVX512: processors of one name differ in it
         "cores": len(os.sched_getaffinity(0)),
         "gpu": gpu,
         "python": platform.python_version(),
