@@ -74,7 +74,7 @@ def exporting() -> Iterator[Part]:
 def shapes_dream() -> Iterator[Part]:
     yield Heading("What it has learned to look for")
     yield Preformatted("trtdream dream PICTURE --net runs/quickstart/iter_1100 --layer conv3")
-    yield shown(Path(read("shapes_dream")["picture"]), "The photograph, full of the shapes' textures")
+    yield shown(Path(read("shapes_dream")["picture"]), "The photograph, and what conv3 finds in it")
 
 
 def dreaming(picture: Path) -> Iterator[Part]:
