@@ -213,6 +213,7 @@ def test_dream(tmp_path: Path, shared: Path) -> None:
     assert rows[2]["median_ms"] > rows[0]["median_ms"] + rows[1]["median_ms"]
 
 
+@pytest.mark.full
 def test_headline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture at a time, so that it is quick: every row is there, no ratio beside another batch."""
     monkeypatch.setattr(headline_module, "_REPEATS", Repeats(runs=1, warm_up=1, seconds=0))

@@ -16,6 +16,7 @@ def real(shared: Path) -> tuple[object, ...]:
     return ("--net", "googlenet", "--weights", shared / "models/bvlc_googlenet.caffemodel")
 
 
+@pytest.mark.full
 def test_accuracy_is_real_caffes(shared: Path, real: tuple[object, ...]) -> None:
     """67.2 % top-1 and 90.8 % top-5 on 250 photographs, through our own image loading."""
     lines = [line.rsplit(" ", 1) for line in (shared / "imagenette-mini/val_ilsvrc12.txt").read_text().splitlines()]

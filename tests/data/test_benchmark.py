@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.full
 def test_benchmark_runs(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     options = ["--images", "60", "--runs", "2", "--batch", "8", "--threads", "2", "-o", str(tmp_path / "it.json")]

@@ -38,6 +38,7 @@ def cat() -> np.ndarray:
     return load_image(CHELSEA)[60:209, 100:301]  # odd sides
 
 
+@pytest.mark.full
 def test_tiled_dreams_reach_the_same(model: Model, cat: np.ndarray) -> None:
     """A whole dream in tiles: the objectives within 2 %, and the same picture to the eye."""
     settings = Settings(layers=(Layer(name="inception_3b/output"),), octaves=2, iterations=3)

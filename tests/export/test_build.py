@@ -71,7 +71,10 @@ def job(made: onnx.ModelProto, folder: Path, precision: str = "fp32", batch: Bat
 
 
 @pytest.mark.parametrize("precision", list(Precision))
-@pytest.mark.parametrize(("network", "batch"), [("googlenet", "8"), ("googlenet", "1:8:64"), ("caffenet", "1:8:64")])
+@pytest.mark.parametrize(
+    ("network", "batch"),
+    [("googlenet", "8"), ("googlenet", "1:8:64"), pytest.param("caffenet", "1:8:64", marks=pytest.mark.full)],
+)
 def test_every_precision_builds(
     precision: Precision, batch: str, network: str, caffenet: Model, tmp_path: Path
 ) -> None:

@@ -44,7 +44,7 @@ def test_every_blob_is_caffes(shared: Path, truth: Path, device: str) -> None:
 @pytest.mark.parametrize(
     ("device", "dtype"),
     [
-        ("cpu", torch.bfloat16),
+        pytest.param("cpu", torch.bfloat16, marks=pytest.mark.full),
         pytest.param("cuda", torch.bfloat16, marks=pytest.mark.gpu),
         pytest.param("cuda", torch.float16, marks=pytest.mark.gpu),
     ],
@@ -59,7 +59,7 @@ def test_half_precision_sees_the_same_class(shared: Path, truth: Path, device: s
     assert (found.argmax(1) == ten["probs"].argmax(1)).all()
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.full), DEVICES[1]])
 def test_dream_and_classify_without_anything_fetched(device: str) -> None:
     """On the bundled network and photograph: what a fresh clone has."""
     model, cat = bundled(), load_image(ROOT / "scripts/pictures/chelsea.png")
