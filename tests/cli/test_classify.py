@@ -118,6 +118,7 @@ def _nothing_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRTDREAM_HOME", str(tmp_path))
 
 
+@pytest.mark.full
 def test_a_list_with_labels(shared: Path, real: tuple[object, ...]) -> None:
     """Top-1 and top-5 are real Caffe's, the figures of the 250 photographs above."""
     mini = shared / "imagenette-mini"

@@ -105,6 +105,7 @@ def test_goes_on_after_a_stop(photos: Path, packed: Path, tmp_path: Path, monkey
     assert content(tmp_path / "set") == content(packed)
 
 
+@pytest.mark.full
 def test_killed_it_can_be_finished(photos: Path, packed: Path, tmp_path: Path) -> None:
     """kill -9 once the first, the fifth and the eleventh shard of 17 is there; what is left is no set until the end."""
     folder = tmp_path / "set"

@@ -202,6 +202,7 @@ def _kill_at_random(straight: Path, drawn: Path, folder: Path, kills: int, seed:
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.full
 def test_killed(straight: Path, drawn: Path, tmp_path: Path) -> None:
     _kill_at_random(straight, drawn, tmp_path / "run", kills=3, seed=1)
 
