@@ -113,8 +113,8 @@ def test_half_precision(model: Model, cat: np.ndarray, precision: str) -> None:
 
 
 def test_a_half_precision_says_so() -> None:
-    assert "within 10%" in Computing("cuda").note and "within 25%" in Computing(precision="bf16").note
-    assert Computing().note == "" == Computing("cuda", "float32").note
+    assert "within 10%" in Computing("cuda", "fp16").note and "within 25%" in Computing(precision="bf16").note
+    assert Computing().note == "" == Computing("cuda").note  # float32, unless asked otherwise
 
 
 def test_what_is_told(model: Model, cat: np.ndarray) -> None:

@@ -78,7 +78,7 @@ def prepare(model: Model, made_by: Mapping[str, Any], picture: Path, device: str
         then = (pixels.shape[0], pixels.shape[1])
         pixels = enlarged(pixels, longest)
         settings = settings_for(model, settings, then, (pixels.shape[0], pixels.shape[1]))
-    dreamer = Dreamer(model, settings, Computing(device, _PRECISIONS.get(str(made_by.get("precision")), "auto")))
+    dreamer = Dreamer(model, settings, Computing(device, _PRECISIONS.get(str(made_by.get("precision")), "float32")))
     return Ready(dreamer, source, pixels, record(dreamer, source, made_by.get("net"), str(made_by["source"])))
 
 

@@ -10,7 +10,7 @@ from trtdream.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = ("auto", "float32", "bf16", "fp16")
+PRECISIONS = ("float32", "bf16", "fp16")
 
 GRADIENT_OFF = {"float32": 0.0, "fp16": 0.1, "bf16": 0.25}
 """How far a step's gradient may be from float32's, as relative L2, of GoogLeNet's layer 68.
@@ -26,8 +26,8 @@ class Computing:
 
     Attributes:
         device: `cpu`, `cuda` or `cuda:N` (see `trtdream.runtime.device.pick_device`).
-        precision: of the network; picture and gradient are float32 in any case. `auto` is fp16 on a GPU, else float32;
-            `note` says how far from float32 a half precision leads.
+        precision: of the network; picture and gradient are float32 in any case. Halves are faster on a GPU, and only if
+            asked for: `note` says how far from float32 they lead.
         tile: the longest side, in pixels, of what the network sees at once; 0 for the whole picture.
         memory: bytes that the dream may take; picks the tile. 0 for no limit.
         fast: whether a GPU's steps are recorded once an octave and replayed (the plain path is what this is
@@ -35,7 +35,7 @@ class Computing:
     """
 
     device: str = "cpu"
-    precision: str = "auto"
+    precision: str = "float32"
     tile: int = 0
     memory: int = 0
     fast: bool = True
@@ -57,19 +57,14 @@ class Computing:
         """The network's."""
         import torch
 
-        return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.chosen]
-
-    @property
-    def chosen(self) -> str:
-        """The precision that `auto` means here, or that was asked for."""
-        return self.precision if self.precision != "auto" else "fp16" if self.on_gpu else "float32"
+        return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
 
     @property
     def note(self) -> str:
         """What a person should know of a half precision; "" of float32."""
-        if not (off := GRADIENT_OFF[self.chosen]):
+        if not (off := GRADIENT_OFF[self.precision]):
             return ""
-        return f"{self.chosen}: a step's gradient is within {off:.0%} of float32's; --precision float32 for that"
+        return f"{self.precision}: a step's gradient is within {off:.0%} of float32's; --precision float32 for that"
 
 
 def parse_memory(text: str) -> int:
