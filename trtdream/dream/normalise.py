@@ -12,24 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
+from trtdream.registry import registrar
+
 Normaliser = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 NORMALISERS: dict[str, Normaliser] = {}
+normaliser = registrar(NORMALISERS, "normalisers")
 LEVELS = 4
 TINY = 1e-30
 """The least divisor: of a gradient that is zero, 0 / tiny is 0."""
-
-
-def normaliser(name: str) -> Callable[[Normaliser], Normaliser]:
-    """Register a normaliser; a second one of that name fails at import."""
-
-    def register(function: Normaliser) -> Normaliser:
-        if name in NORMALISERS:
-            raise RuntimeError(f"two normalisers are called {name}")
-        NORMALISERS[name] = function
-        return function
-
-    return register
 
 
 def mean_magnitude(blob: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from trtdream.errors import InputRefused, UsageError
+from trtdream.registry import registrar
 
 Values = Mapping[str, Tensor]
 
@@ -71,18 +72,7 @@ class Objective:
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {}
-
-
-def objective(name: str) -> Callable[[Callable[..., Objective]], Callable[..., Objective]]:
-    """Register an objective under the name that recipes call it by; a second one of that name fails at import."""
-
-    def register(function: Callable[..., Objective]) -> Callable[..., Objective]:
-        if name in OBJECTIVES:
-            raise RuntimeError(f"two objectives are called {name}")
-        OBJECTIVES[name] = function
-        return function
-
-    return register
+objective = registrar(OBJECTIVES, "objectives")
 
 
 def make(name: str, value: str, keys: Mapping[str, Any]) -> Objective:

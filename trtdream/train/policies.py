@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trtdream.registry import registrar
+
 if TYPE_CHECKING:
     from trtdream.recipe.schema import Solver
 
 Policy = Callable[["Solver", int], np.floating]
 POLICIES: dict[str, Policy] = {}
+_policy = registrar(POLICIES, "lr policies")
 
 _one = np.float32(1)
 
@@ -25,18 +28,6 @@ def learning_rate(solver: Solver, iteration: int) -> float:
     if iteration < solver.warmup:
         rate *= np.float32((iteration + 1) / solver.warmup)
     return float(rate)
-
-
-def _policy(name: str) -> Callable[[Policy], Policy]:
-    """Register a policy; a second one of the same name fails at import."""
-
-    def register(policy: Policy) -> Policy:
-        if name in POLICIES:
-            raise RuntimeError(f"two lr policies are called {name}")
-        POLICIES[name] = policy
-        return policy
-
-    return register
 
 
 def _falling(solver: Solver, steps: int) -> np.floating:
