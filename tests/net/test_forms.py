@@ -1,17 +1,19 @@
 """Other forms of the layers, and merged branches, against the layers' own forms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, linear
 
 from tests.net.test_torch_module import net
 from trtdream.net import zoo
 from trtdream.net.forms import Forms
 from trtdream.net.kind import Phase
-from trtdream.net.maths.convolution import conv2d_by_depth, conv2d_by_group
+from trtdream.net.maths.convolution import conv2d_by_group
+from trtdream.net.maths.depth import conv2d_by_depth, conv2d_with_gradient_by_depth
+from trtdream.net.maths.inner_product import linear_weight_first
 from trtdream.net.torch_module import TorchNet
 
 ROUNDINGS = 1e-5  # relative: the same products, summed in another order
@@ -156,7 +158,9 @@ def test_googlenets_branches() -> None:
     ],
 )
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_space_to_depth(
+@pytest.mark.parametrize("form", [conv2d_by_depth, conv2d_with_gradient_by_depth])
+def test_by_depth(
+    form: Callable[..., torch.Tensor],
     size: tuple[int, int],
     kernel: tuple[int, int],
     stride: tuple[int, int],
@@ -171,8 +175,19 @@ def test_space_to_depth(
     ]
     _same_with_gradients(
         leaves,
-        lambda x, w, b: conv2d_by_depth(x, w, b, stride, padding),
+        lambda x, w, b: form(x, w, b, stride, padding),
         lambda x, w, b: conv2d(x, w, b, stride, padding),
+    )
+
+
+@pytest.mark.parametrize("inputs", [8, 7])
+@pytest.mark.parametrize("bias", [True, False])
+def test_weight_first(inputs: int, bias: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(3, inputs), (5, inputs), *[(5,)] * bias]
+    leaves = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    _same_with_gradients(
+        leaves, lambda x, w, b=None: linear_weight_first(x, w, b), lambda x, w, b=None: linear(x, w, b)
     )
 
 
@@ -200,6 +215,18 @@ def _same_with_gradients(leaves: list[torch.Tensor], form, own) -> None:  # type
 
 
 @pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.TEST])
+def test_inner_products_of_a_whole_net(phase: Phase) -> None:
+    """CaffeNet's last layers, on maps of 3 x 3; the first product's bottom is four-dimensional."""
+    shapes = {"data": (2, 3, 131, 131), "label": (2,)}
+    run = TorchNet(zoo.build("caffenet", deploy=False), phase, shapes, until=["fc6"])
+    pooled = torch.randn(2, 256, 3, 3, generator=torch.Generator().manual_seed(2))
+    run.forms = Forms()
+    own = run({"pool5": pooled}, ["fc6@fc6"])["fc6@fc6"]
+    run.forms = Forms(weight_first=True)
+    torch.testing.assert_close(run({"pool5": pooled}, ["fc6@fc6"])["fc6@fc6"], own, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.TEST])
 def test_forms_of_a_whole_net(phase: Phase) -> None:
     """CaffeNet's first layers, with its conv1 by depth and its conv2 by group."""
     shapes = {"data": (2, 3, 67, 67), "label": (2,)}
@@ -207,5 +234,6 @@ def test_forms_of_a_whole_net(phase: Phase) -> None:
     forms = Forms(space_to_depth=True, split_groups=True)
     picture = torch.randn(2, 3, 67, 67, generator=torch.Generator().manual_seed(2))
     compare(run, forms, ["conv3", "conv2"], picture)
+    compare(run, Forms(gradient_by_depth=True), ["conv3"], picture)
     assert forms.names() == ["space_to_depth", "split_groups"] and not Forms().names()
     assert replace(forms, space_to_depth=False) != forms

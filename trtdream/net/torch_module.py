@@ -51,7 +51,7 @@ class TorchNet(nn.Module):
         super().__init__()
         self.phase = phase
         self.compute_dtype: torch.dtype | None = None
-        self.forms = Forms(merge_branches=True)
+        self.forms = Forms(merge_branches=True, gradient_by_depth=True, weight_first=True)
         self._statistics: set[Key] = set()
         self.graph: Graph = connect(net.for_phase(phase))
         self._owner: dict[Key, Key] = {}
