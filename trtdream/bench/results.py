@@ -18,7 +18,7 @@ from trtdream.errors import InputRefused, TrtdreamError
 from trtdream.files import read_file, write_file
 
 FORMAT = "trtdream-bench"
-VERSION = 2
+VERSION = 3
 WHOLE = "(whole)"
 """The name of a row that is of no layer but of all."""
 
@@ -57,7 +57,7 @@ class Result:
     """What one `bench` command measured.
 
     Attributes:
-        what: net, headline, data, train, engine or dream.
+        what: net, headline, data, train, engine or dream; or, as benchmarks/forward, one of the programs there.
         settings: what was asked for: network, batch, precision, device ...
         doubts: what keeps all of it from being trusted.
         clocks: of the GPU while it was measured, or why they are not known (see `Watch`).
