@@ -23,6 +23,8 @@ import numpy as np
 from document import write
 
 from trtdream.bench.feeding import draw_files, forget, time_feed
+from trtdream.bench.feeding_limit import least_of
+from trtdream.bench.limits import limits_of
 from trtdream.bench.results import Result, Row
 from trtdream.bench.timing import Repeats, timing_of
 from trtdream.caffe.mean import write_mean
@@ -57,7 +59,7 @@ def benchmark(folder: Path, options: argparse.Namespace) -> Result:
     transform = Transform(size=SIZE, crop=227, mirror=True, mean_file=folder / "mean.npy")
     files = open_source(options.files, options.root) if options.files else draw_files(folder, options.images)
     pack(files, folder / "set", Packing(Transform(size=SIZE), max(options.threads), on_bad="skip"))
-    packed = folder / "set"
+    packed, limits = folder / "set", limits_of("cpu")
     rows = []
     for threads in options.threads:
         for batch in options.batch:
@@ -71,15 +73,16 @@ def benchmark(folder: Path, options: argparse.Namespace) -> Result:
             ]
     rows.append(waiting(open_source(packed), transform, feed, options.step))
     drawn = "own" if options.files else "drawn, 256 x 256, quality 90"
-    return Result("benchmarks/data", {"device": options.device, "pictures": len(files), "files": drawn}, rows)
+    return Result("benchmarks/data", {"device": options.device, "pictures": len(files), "files": drawn}, rows, limits)
 
 
 def row(name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: bool = False) -> Row:
+    least = least_of(source, limits_of)
     if cold:
         forget(source)
         source = open_source(source.origin)
     part = f"{feed.threads} thread{'s' * (feed.threads > 1)}, batch {feed.batch}"
-    found = time_feed(name, part, source, transform, feed, Repeats(runs, 1 if cold else 5))
+    found = time_feed(name, part, source, transform, feed, Repeats(runs, 1 if cold else 5), least)
     return replace(found, extra={**found.extra, "threads": feed.threads})
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trtdream.bench.clock import Clock, clock_for
 from trtdream.bench.machine import describe_machine
@@ -18,9 +18,6 @@ from trtdream.bench.timing import Repeats, repeat
 from trtdream.bench.work import Work
 from trtdream.files import write_file
 from trtdream.weights.cache import cache_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _CACHED_FORM = 3
 _COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
@@ -48,6 +45,10 @@ class Limits:
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
+LimitsOf = Callable[[str], Limits]
+"""A device's ceilings: `limits_of`, or those of a test."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """Which ceiling binds (compute, memory or call), and how much of it was reached; 1 is all of it.
@@ -57,6 +58,10 @@ class Bound:
 
     limit: str
     share: float
+
+    def as_document(self) -> dict[str, Any]:
+        """As a result's row has it."""
+        return {"limit": self.limit, "of_limit": round(self.share, 4)}
 
 
 def bound(milliseconds: float, work: Work, precision: str, limits: Limits) -> Bound:

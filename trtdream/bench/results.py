@@ -160,8 +160,7 @@ def _work(each: Pass) -> dict[str, Any]:
         "bytes": each.work.bytes,
         "flops_per_s": round(each.work.flops / seconds) if seconds else None,
         "bytes_per_s": round(each.work.bytes / seconds) if seconds else None,
-        "limit": each.bound.limit,
-        "of_limit": round(each.bound.share, 4),
+        **each.bound.as_document(),
     }
 
 

@@ -36,6 +36,7 @@ def data(
     """
     files = Files(file, report, force)
     from trtdream.bench.feeding import time_source
+    from trtdream.bench.limits import limits_of
     from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result
     from trtdream.bench.timing import Repeats
@@ -48,9 +49,13 @@ def data(
     counts = threads or sorted({1, len(os.sched_getaffinity(0))})
     feeds = [Feed(batch, threads=count, device=device, on_bad="skip") for count in counts]
     repeats = Repeats(runs, warm_up=3, seconds=10)
+    limits = limits_of("cpu")  # measured before, if they are not known
     with Watch(device) as watch:
-        rows = list(time_source(source, root, transform, feeds, repeats, lambda part: say(f"measuring {part} ...")))
+        found = time_source(
+            source, root, transform, feeds, repeats, limits_of, lambda part: say(f"measuring {part} ...")
+        )
+        rows = list(found)
     print_rows(rows)
     print_doubts(watch.doubts, watch.document)
     settings = {"source": str(source), "batch": batch, "size": size, "crop": crop, "device": device}
-    files.write(Result("data", settings, rows, None, watch.doubts, watch.document))
+    files.write(Result("data", settings, rows, limits, watch.doubts, watch.document))

@@ -31,6 +31,7 @@ def engine(
     Each thread has an execution context of its own. A cold start is a new process, from its start to its first answer.
     """
     files = Files(json_file, report, force)
+    from trtdream.bench.limits import limits_of
     from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result
     from trtdream.bench.serving import Load, time_serving
@@ -39,9 +40,10 @@ def engine(
     device = pick_device(device)
     load = Load(batch, tuple(threads or (1, 2, 4)), seconds)
     with Watch(device) as watch:
-        rows = list(time_serving(file, device, load, lambda part: say(f"measuring {part} ...")))
+        rows = list(time_serving(file, device, load, limits_of, lambda part: say(f"measuring {part} ...")))
     print_rows(rows)
     print_doubts(watch.doubts, watch.document)
     images = next((row.extra["images"] for row in rows if "images" in row.extra), None)
+    limits = limits_of("cuda" if file.suffix == ".engine" else device)
     settings = {"file": file.name, "batch": images, "device": device}
-    files.write(Result("engine", settings, rows, None, watch.doubts, watch.document))
+    files.write(Result("engine", settings, rows, limits, watch.doubts, watch.document))

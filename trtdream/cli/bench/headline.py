@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, explain_marks, milliseconds, print_doubts
+from trtdream.cli.bench.output import (
+    FileOption,
+    Files,
+    ReportOption,
+    explain_marks,
+    milliseconds,
+    of_the_limit,
+    print_doubts,
+)
 from trtdream.cli.options import DeviceOption, ForceOption
 from trtdream.console import results, say, table
 
@@ -77,11 +85,10 @@ def _print(rows: Sequence[Row]) -> None:
 
 def _numbers(row: Row) -> list[str]:
     each, rate = row.extra.get("ms_per_image"), row.extra.get("images_per_s")
-    limit = f"{row.extra['of_limit']:.0%} ({row.extra['limit']})" if "limit" in row.extra else ""
     return [
         str(row.extra.get("images", row.extra.get("size", ""))),
         milliseconds(row),
         f"{each:.4g}" if each else "",
         f"{rate:,.1f}" if rate else "",
-        limit,
+        of_the_limit(row),
     ]
