@@ -16,16 +16,17 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from document import write
+from document import measure
 
 from trtdream.bench.feeding import draw_files, forget, time_feed
 from trtdream.bench.feeding_limit import least_of
 from trtdream.bench.limits import limits_of
-from trtdream.bench.results import Result, Row
+from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, timing_of
 from trtdream.caffe.mean import write_mean
 from trtdream.data.feed import Feed
@@ -50,30 +51,27 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=25_000.0, help="images/s of the step that waits")
     parser.add_argument("--folder", type=Path, help="where to pack (a disk worth measuring) [default: temporary]")
     options = parser.parse_args()
+    files = "own" if options.files else "drawn, 256 x 256, quality 90"
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        write(benchmark(Path(name), options), options.out)
+        settings = {"device": options.device, "files": files}
+        measure("data", settings, options.device, lambda: time_all(Path(name), options), options.out)
 
 
-def benchmark(folder: Path, options: argparse.Namespace) -> Result:
+def time_all(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     write_mean(folder / "mean.npy", np.random.RandomState(0).uniform(90, 130, (3, SIZE, SIZE)))
     transform = Transform(size=SIZE, crop=227, mirror=True, mean_file=folder / "mean.npy")
     files = open_source(options.files, options.root) if options.files else draw_files(folder, options.images)
     pack(files, folder / "set", Packing(Transform(size=SIZE), max(options.threads), on_bad="skip"))
-    packed, limits = folder / "set", limits_of("cpu")
-    rows = []
+    packed = folder / "set"
     for threads in options.threads:
         for batch in options.batch:
             feed = Feed(batch, seed=1, threads=threads, device=options.device, on_bad="skip", check_files=False)
             resident = replace(feed, cache="gpu")
-            rows += [
-                row("files", files, transform, feed, options.runs),
-                row("packed, page cache", open_source(packed), transform, feed, options.runs),
-                row("packed, from disk", open_source(packed), transform, feed, options.runs, cold=True),
-                row("packed, on the device", open_source(packed), transform, resident, options.runs),
-            ]
-    rows.append(waiting(open_source(packed), transform, feed, options.step))
-    drawn = "own" if options.files else "drawn, 256 x 256, quality 90"
-    return Result("benchmarks/data", {"device": options.device, "pictures": len(files), "files": drawn}, rows, limits)
+            yield row("files", files, transform, feed, options.runs)
+            yield row("packed, page cache", open_source(packed), transform, feed, options.runs)
+            yield row("packed, from disk", open_source(packed), transform, feed, options.runs, cold=True)
+            yield row("packed, on the device", open_source(packed), transform, resident, options.runs)
+    yield waiting(open_source(packed), transform, feed, options.step)
 
 
 def row(name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: bool = False) -> Row:

@@ -14,19 +14,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import document
 import numpy as np
 import torch
 from caffe_time import RealCaffe, add_option, rows_of_caffe, with_inputs
-from document import write
 from PIL import Image
 
-from trtdream.bench.dreaming import time_dream
-from trtdream.bench.results import Result, Row
+from trtdream.bench.dreaming import rows_of_dream, step_works, time_dream
+from trtdream.bench.limits import Limits, bound_of_all, limits_of
+from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, Timing, measure
 from trtdream.dream.ascent import Ascent
 from trtdream.dream.canvas import Canvas
@@ -65,26 +67,41 @@ def main() -> None:
     picture = load_image(options.image)
     if picture.shape[:2] != SIZE:
         picture = np.array(Image.fromarray(picture).resize(SIZE[::-1], Image.Resampling.BICUBIC))
-    rows = [*time_all(model, picture, device, options.runs, options.dreams), *caffes_step(model, caffe)]
     made_of = {"picture": options.image.name, "weights": Path(model.weights.origin).name}
     asked = {"device": device, "layer": LAYER, "size": f"{SIZE[1]} x {SIZE[0]}", "octaves": 4, "iterations": 10}
-    write(Result("benchmarks/dream", {**made_of, **asked}, rows), options.out)
+
+    def rows() -> Iterator[Row]:
+        yield from time_all(model, picture, limits_of(device), device, options.runs, options.dreams)
+        yield from caffes_step(model, caffe)
+
+    document.measure("dream", {**made_of, **asked}, device, rows, options.out)
 
 
-def time_all(model: Model, picture: np.ndarray, device: str, runs: int, dreams: int) -> Iterator[Row]:
+def time_all(model: Model, picture: np.ndarray, limits: Limits, device: str, runs: int, dreams: int) -> Iterator[Row]:
     finish: Callable[[], object] = torch.cuda.synchronize if device.startswith("cuda") else int
+
+    def a_step(form: str, computing: Computing, work: Callable[[], object]) -> Row:
+        timing = measure(work, runs, warm_up=3, finish=finish)
+        works = step_works(model, Settings(), SIZE, computing)
+        share = bound_of_all(timing.median_ms, works, name_of(computing), limits).as_document()
+        return row(form, computing, "step", timing, share)
+
     with patch.object(lrn, "across_channels", lrn.across_channels_plain):
-        step = plain_step(model, picture, device)
-        yield row("plain", "float32", "step", measure(step, runs, warm_up=3, finish=finish))
+        yield a_step("plain", Computing(device), plain_step(model, picture, device))
     for precision in precisions(device):
         computing = Computing(device, precision)
         dreamer = Dreamer(model, Settings(), computing)
         ascent = dreamer.ascent(dreamer.canvas.blob(picture), 1.0, None)
         ascent.begin(dreamer.canvas.blob(picture))
-        timing = measure(lambda ascent=ascent: ascent.step((7, -5)), runs, warm_up=3, finish=finish)  # type: ignore[misc]
-        yield row(AS_IT_IS, precision, "step", timing)
-        whole = time_dream(model, picture, Settings(), computing, Repeats(dreams, warm_up=1, seconds=60)).whole
-        yield row(AS_IT_IS, precision, "dream", whole)
+        yield a_step(AS_IT_IS, computing, lambda ascent=ascent: ascent.step((7, -5)))  # type: ignore[misc]
+        times = time_dream(model, picture, Settings(), computing, Repeats(dreams, warm_up=1, seconds=60))
+        whole = rows_of_dream(times, SIZE, model, Settings(), computing, limits)[-1]
+        yield row(AS_IT_IS, computing, "dream", times.whole, whole.extra)
+
+
+def name_of(computing: Computing) -> str:
+    """What the ceilings call its precision."""
+    return str(computing.dtype).removeprefix("torch.")
 
 
 def caffes_step(model: Model, caffe: RealCaffe | None) -> list[Row]:
@@ -112,9 +129,10 @@ def precisions(device: str) -> list[str]:
     return ["float32", "bf16"] if "avx512_bf16" in flags or "amx_bf16" in flags else ["float32"]
 
 
-def row(form: str, precision: str, part: str, timing: Timing) -> Row:
-    print(f"{form}, {precision}: {timing.median_ms:.1f} ms a {part}", file=sys.stderr)
-    return Row(f"{form}, {precision}", part, timing, extra={"form": form, "precision": precision})
+def row(form: str, computing: Computing, part: str, timing: Timing, share: Mapping[str, Any]) -> Row:
+    print(f"{form}, {computing.precision}: {timing.median_ms:.1f} ms a {part}", file=sys.stderr)
+    extra = {"form": form, "precision": computing.precision, **share}
+    return Row(f"{form}, {computing.precision}", part, timing, extra=extra)
 
 
 if __name__ == "__main__":

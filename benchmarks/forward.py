@@ -15,22 +15,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import document
 import torch
 from caffe_time import RealCaffe, add_option, rows_of_caffe, with_inputs
-from document import write
 
-from trtdream.bench.results import Result, Row, per_image
+from trtdream.bench.limits import Limits, bound_of_all, limits_of
+from trtdream.bench.results import Row, per_image
 from trtdream.bench.subject import Setting, input_shapes
 from trtdream.bench.timing import measure
+from trtdream.bench.work import BOTH, dreaming_works, training_works
 from trtdream.net import zoo
 from trtdream.net.graph import connect
 from trtdream.net.kind import Phase
+from trtdream.net.shapes import infer_shapes
 from trtdream.net.torch_module import TorchNet
 from trtdream.runtime.device import pick_device
 
 CASES = (("googlenet", 1), ("googlenet", 10), ("caffenet", 1), ("caffenet", 10))
 SCORES = {"googlenet": "loss3/classifier", "caffenet": "fc8"}
-PARTS = ("forward", "forward + backward")  # Caffe's and ours
+PARTS = ("forward", BOTH)  # Caffe's and ours
 
 
 def main() -> None:
@@ -42,16 +45,19 @@ def main() -> None:
     options = parser.parse_args()
     device = pick_device(options.device)
     caffe = RealCaffe(options.caffe, torch.get_num_threads()) if options.caffe else None
-    rows: list[Row] = []
-    for network, batch in CASES:
-        rows += time_network(network, batch, device, options.runs)
-        net = replace(with_inputs(zoo.build(network), {"data": shape_of(network, batch)}), force_backward=True)
-        rows += rows_of_caffe(f"{network}, batch {batch}", net, Phase.TEST, dict(zip(PARTS, PARTS, strict=True)), caffe)
     settings = {"device": device, "precision": "float32", "to": "the picture"}
-    write(Result("benchmarks/forward", settings, rows), options.out)
+    document.measure("forward", settings, device, lambda: time_all(device, options.runs, caffe), options.out)
 
 
-def time_network(network: str, batch: int, device: str, runs: int) -> Iterator[Row]:
+def time_all(device: str, runs: int, caffe: RealCaffe | None) -> Iterator[Row]:
+    for network, batch in CASES:
+        yield from time_network(network, batch, device, runs, limits_of(device))
+        net = replace(with_inputs(zoo.build(network), {"data": shape_of(network, batch)}), force_backward=True)
+        parts = dict(zip(PARTS, PARTS, strict=True))
+        yield from rows_of_caffe(f"{network}, batch {batch}", net, Phase.TEST, parts, caffe)
+
+
+def time_network(network: str, batch: int, device: str, runs: int, limits: Limits) -> Iterator[Row]:
     torch.manual_seed(0)
     module = TorchNet(zoo.build(network)).requires_grad_(False).to(device)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -67,10 +73,13 @@ def time_network(network: str, batch: int, device: str, runs: int) -> Iterator[R
         scores = module(data, [end])[end]
         torch.autograd.grad(0.5 * (scores * scores).sum(), data)
 
+    layers = infer_shapes(module.graph, {"data": tuple(x.shape)})
+    works = {"forward": training_works(layers, 4, False)["forward"], BOTH: dreaming_works(layers, 4)}
     finish = torch.cuda.synchronize if device != "cpu" else int
     for part, work in zip(PARTS, (forward, forward_and_gradient), strict=True):
         timing = measure(work, runs, finish=finish)
-        yield Row(f"{network}, batch {batch}", part, timing, extra=per_image(timing, batch))
+        share = bound_of_all(timing.median_ms, works[part], "float32", limits).as_document()
+        yield Row(f"{network}, batch {batch}", part, timing, extra={**per_image(timing, batch), **share})
 
 
 def shape_of(network: str, batch: int) -> tuple[int, ...]:

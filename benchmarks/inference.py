@@ -21,13 +21,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import document
 import numpy as np
 import onnx
 import torch
-from document import write
 
+from trtdream.bench.backends import share_of_limit
 from trtdream.bench.graphs import graph_of, input_shape, noise, random_model
-from trtdream.bench.results import Result, Row, per_image, reason
+from trtdream.bench.limits import limits_of
+from trtdream.bench.results import Row, per_image, reason
 from trtdream.bench.serving import COPIES, NO_COPIES
 from trtdream.bench.timing import Repeats, measure
 from trtdream.errors import TrtdreamError
@@ -89,7 +91,9 @@ class Report:
         timing = measure(lambda: run(data), repeats.runs, finish=finish, seconds=repeats.seconds)
         copies = "" if not on_gpu else f", {NO_COPIES if isinstance(data, torch.Tensor) else COPIES}"
         about = {"network": case.network, "backend": f"{backend}{copies}", "precision": str(precision)}
-        extra = {**per_image(timing, len(case.data)), **about}
+        limits = limits_of("cuda" if on_gpu else "cpu")
+        share = share_of_limit(case.model, len(case.data), Precision(precision), timing, limits)
+        extra = {**per_image(timing, len(case.data)), **about, **share}
         self._add(Row(case.name, f"{backend}, {precision}{copies}", timing, extra=extra))
 
     def _add(self, row: Row) -> None:
@@ -108,6 +112,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="that one row may take")
     parser.add_argument("--minutes", type=float, default=6.0, help="after which no further engine is built")
     options = parser.parse_args()
+    document.measure("inference", {"device": device_here()}, device_here(), lambda: time_all(options), options.out)
+
+
+def time_all(options: argparse.Namespace) -> list[Row]:
     report = Report(Repeats(options.runs, seconds=options.seconds))
     batches = sorted(options.batches, key=lambda batch: batch not in (1, max(options.batches)))  # those matter most
     with TemporaryDirectory() as folder:
@@ -119,8 +127,7 @@ def main() -> None:
                 time_frameworks(report, case)
                 time_engines(report, case, [Precision(p) for p in options.precisions], Path(folder), deadline)
     order = [f"{network}, batch {batch}" for network in options.networks for batch in sorted(options.batches)]
-    report.rows.sort(key=lambda row: order.index(row.name))  # stable: backends stay
-    write(Result("benchmarks/inference", {"device": device_here()}, report.rows), options.out)
+    return sorted(report.rows, key=lambda row: order.index(row.name))  # stable: backends stay
 
 
 def device_here() -> str:

@@ -21,18 +21,21 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import document
 import torch
 from caffe_time import RealCaffe, add_option, rows_of_caffe, with_inputs
-from document import write
 from train_modes import RATE, SIDES, Mode, chosen, make_step, synthetic
 
+from trtdream.bench.limits import Limits, bound_of_all, limits_of
 from trtdream.bench.memory import peak_memory, restart_peak
-from trtdream.bench.results import Result, Row, per_image
+from trtdream.bench.products import TF32
+from trtdream.bench.results import Row, per_image
 from trtdream.bench.timing import Timing, measure
+from trtdream.bench.work import training_works
 from trtdream.data.feed import Feed
 from trtdream.data.loader import Loader
 from trtdream.data.pack import Packing, pack
@@ -40,6 +43,7 @@ from trtdream.data.sources import open_source
 from trtdream.data.synth import synthesise
 from trtdream.data.transform import Transform
 from trtdream.net.kind import Phase
+from trtdream.net.shapes import infer_shapes
 from trtdream.net.zoo import build
 from trtdream.runtime.device import pick_device
 from trtdream.train.compute import Compute, apply_settings, computes_bf16
@@ -58,6 +62,7 @@ class Settings:
     runs: int
     seconds: float
     packed: Path
+    limits: Limits
 
     def measure(self, work: Callable[[], object]) -> Timing:
         finish: Callable[[], object] = torch.cuda.synchronize if self.device.type == "cuda" else int
@@ -78,17 +83,23 @@ def main() -> None:
     add_option(parser)
     options = parser.parse_args()
     device = torch.device(pick_device(options.device))
-    modes = chosen(options.modes, device)
     caffe = RealCaffe(options.caffe, torch.get_num_threads()) if options.caffe else None
+    asked = {"device": device.type, "batch": options.batch, "packed_set": "given" if options.packed else "drawn"}
+    settings = {**asked, "bf16_instructions": computes_bf16(device)}
+    modes = chosen(options.modes, device)
+    document.measure("train", settings, device.type, lambda: rows_of(options, device, modes, caffe), options.out)
+
+
+def rows_of(
+    options: argparse.Namespace, device: torch.device, modes: list[Mode], caffe: RealCaffe | None
+) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         packed = options.packed or draw_packed_set(Path(scratch), options.batch)
-        settings = Settings(device, options.batch, options.runs, options.seconds, packed)
+        settings = Settings(device, options.batch, options.runs, options.seconds, packed, limits_of(device.type))
         budget = options.budget or (200.0 if device.type == "cuda" else 900.0)
-        rows = time_all(options.nets, modes, settings, budget, named=bool(options.modes))
+        yield from time_all(options.nets, modes, settings, budget, named=bool(options.modes))
     for net in options.nets:
-        rows += caffes_rows(net, options.batch, caffe)
-    asked = {"device": device.type, "batch": options.batch, "packed_set": "given" if options.packed else "drawn"}
-    write(Result("benchmarks/train", {**asked, "bf16_instructions": computes_bf16(device)}, rows), options.out)
+        yield from caffes_rows(net, options.batch, caffe)
 
 
 def draw_packed_set(folder: Path, batch: int) -> Path:
@@ -151,16 +162,16 @@ def time_mode(name: str, mode: Mode, settings: Settings) -> list[Row]:
     peak = peak_memory(device.type)
     if mode.packed:
         times[FROM_PACKED] = from_packed(step, name, mode, settings)
-    about = {"network": name, "form": mode.name}
-    return [
-        Row(
-            f"{name}, {mode.name}",
-            part,
-            timing,
-            extra={**per_image(timing, batch), **about, **({"peak_bytes": peak} if part == "step" else {})},
-        )
-        for part, timing in times.items()
-    ]
+    layers = infer_shapes(step.net.graph, {blob: tuple(x.shape) for blob, x in inputs.blobs.items()})
+    works = training_works(layers, mode.dtype.itemsize, force_backward=False)
+    ceiling = TF32 if mode.tf32 else str(mode.dtype).removeprefix("torch.")
+    rows = []
+    for part, timing in times.items():
+        share = bound_of_all(timing.median_ms, works.get(part, works["step"]), ceiling, settings.limits).as_document()
+        memory = {"peak_bytes": peak} if part == "step" else {}
+        extra = {**per_image(timing, batch), "network": name, "form": mode.name, **share, **memory}
+        rows.append(Row(f"{name}, {mode.name}", part, timing, extra=extra))
+    return rows
 
 
 def caffes_rows(name: str, batch: int, caffe: RealCaffe | None) -> list[Row]:

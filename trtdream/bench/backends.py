@@ -58,7 +58,7 @@ def inference_rows(
             name,
             part,
             timing,
-            extra={**per_image(timing, batch), **about, **_bound(model, batch, precision, timing, limits)},
+            extra={**per_image(timing, batch), **about, **share_of_limit(model, batch, precision, timing, limits)},
         )
     if not on_gpu:
         yield Row(name, "inference on a GPU", None, "no GPU here, or --device cpu")
@@ -111,8 +111,8 @@ def _time(run: Runner, data: Any, device: str, repeats: Repeats) -> Timing:
     return repeat(once, repeats)[""]
 
 
-def _bound(model: Model, batch: int, precision: Precision, timing: Timing, limits: Limits) -> dict[str, Any]:
-    """Nothing for a precision whose ceiling was not measured."""
+def share_of_limit(model: Model, batch: int, precision: Precision, timing: Timing, limits: Limits) -> dict[str, Any]:
+    """How near a network's inference comes to the machine's ceilings; nothing for a precision without one."""
     name = LIMITS_NAMES[precision]
     if name not in limits.flops_per_s:
         return {}

@@ -14,7 +14,7 @@ from trtdream.cli.bench.output import (
     explain_marks,
     milliseconds,
     of_the_limit,
-    print_doubts,
+    print_seen,
 )
 from trtdream.cli.options import DeviceOption, ForceOption
 from trtdream.console import results, say, table
@@ -40,22 +40,22 @@ def headline(
     if context.invoked_subcommand is not None:
         return
     files = Files(file, report, force)
+    from trtdream.bench.conditions import Conditions
     from trtdream.bench.details import details
     from trtdream.bench.headline import headline
     from trtdream.bench.limits import limits_of
-    from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result
     from trtdream.bench.subject import Setting
     from trtdream.runtime.device import pick_device
 
     device = pick_device(device)
     limits, setting = limits_of(device), Setting(device=device)
-    with Watch(device) as watch:
+    with Conditions(device) as conditions:
         rows = list(headline(setting, limits, lambda part: say(f"measuring {part} ...")))
     _print(rows)
-    print_doubts(watch.doubts, watch.document)
+    print_seen(conditions.seen)
     settings = {"device": device, "precision": setting.precision}
-    result = Result("headline", settings, rows, limits, watch.doubts, watch.document)
+    result = Result("headline", settings, rows, limits, (), conditions.seen)
     further = list(details(rows, setting, limits, lambda part: say(f"measuring {part} ..."))) if report else []
     files.write(result, *further)
 

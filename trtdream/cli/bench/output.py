@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trtdream.console import results, say, table
 
 if TYPE_CHECKING:
+    from trtdream.bench.conditions import Seen
     from trtdream.bench.results import Result, Row
 
 MARK = " *"
@@ -78,13 +79,16 @@ def explain_marks(rows: Sequence[Row]) -> None:
             results.print(f"* {row.name}, {row.part}: {warning}", markup=False)
 
 
-def print_doubts(doubts: Sequence[str], clocks: dict[str, Any]) -> None:
+def print_seen(seen: Seen, doubts: Sequence[str] = ()) -> None:
     """What keeps all of a result from being trusted; and a GPU's clocks."""
-    for doubt in doubts:
+    from trtdream.bench.nvml import NO_GPU
+
+    for doubt in (*doubts, *seen.doubts):
         results.print(f"doubtful: {doubt}", markup=False)
+    clocks = seen.clocks
     if "median_mhz" in clocks:
         results.print(f"clocks: {clocks['median_mhz']} of {clocks['limit_mhz']} MHz, lowest {clocks['least_mhz']}")
-    elif clocks.get("absent") and clocks["absent"] != "no GPU is measured":
+    elif clocks["absent"] != NO_GPU:
         results.print(f"clocks not read: {clocks['absent']}", markup=False)
 
 

@@ -14,7 +14,7 @@ from trtdream.cli.bench.output import (
     explain_marks,
     milliseconds,
     of_the_limit,
-    print_doubts,
+    print_seen,
 )
 from trtdream.cli.options import ForceOption
 from trtdream.cli.recipe import OverridesArgument, RecipeArgument, RootOption
@@ -33,8 +33,8 @@ def train(
 ) -> None:
     """Where a training step's time goes: wait for data, forward, backward, update, logging. Nothing is kept."""
     files = Files(file, report, force)
+    from trtdream.bench.conditions import Conditions
     from trtdream.bench.limits import limits_of
-    from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result
     from trtdream.bench.training import rows_of_step, time_recipe
     from trtdream.recipe.load import load_recipe
@@ -44,7 +44,7 @@ def train(
     loaded = load_recipe(find_recipe(recipe), overrides or (), root)
     device = device_of(loaded).type
     limits = limits_of(device)
-    with Watch(device) as watch:
+    with Conditions(device) as conditions:
         found = time_recipe(loaded, iterations, lambda part: say(f"measuring {part} ..."))
     rows = rows_of_step(found, limits)
     right = ("ms", "share", "of the limit")
@@ -59,6 +59,6 @@ def train(
     if found.apart:
         results.print("the parts are those of the plain step: a compiled step or a CUDA graph has none of its own")
     explain_marks(rows)
-    print_doubts((*found.doubts, *watch.doubts), watch.document)
+    print_seen(conditions.seen, found.doubts)
     settings = {"recipe": recipe, "batch": found.images, "form": found.form, "display": found.display}
-    files.write(Result("train", settings, rows, limits, found.doubts, watch.document))
+    files.write(Result("train", settings, rows, limits, found.doubts, conditions.seen))
