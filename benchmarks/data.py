@@ -13,26 +13,27 @@ of sleeping, waits for the packed set in the page cache.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from document import measure
 
-from trtdream.bench.feeding import draw_files, forget
-from trtdream.bench.machine import describe_machine
-from trtdream.bench.timing import measure
+from trtdream.bench.feeding import draw_files, forget, time_feed
+from trtdream.bench.feeding_limit import least_of
+from trtdream.bench.limits import limits_of
+from trtdream.bench.results import Row
+from trtdream.bench.timing import Repeats, timing_of
 from trtdream.caffe.mean import write_mean
 from trtdream.data.feed import Feed
 from trtdream.data.loader import Loader
 from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import Source, open_source
 from trtdream.data.transform import Transform
-from trtdream.files import write_file
 
 SIZE = 256
 
@@ -50,77 +51,54 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=25_000.0, help="images/s of the step that waits")
     parser.add_argument("--folder", type=Path, help="where to pack (a disk worth measuring) [default: temporary]")
     options = parser.parse_args()
+    files = "own" if options.files else "drawn, 256 x 256, quality 90"
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        document = benchmark(Path(name), options)
-    text = json.dumps(document, indent=2)
-    print(text)
-    if options.out:
-        write_file(options.out, text + "\n")
+        settings = {"device": options.device, "files": files}
+        measure("data", settings, options.device, lambda: time_all(Path(name), options), options.out)
 
 
-def benchmark(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def time_all(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     write_mean(folder / "mean.npy", np.random.RandomState(0).uniform(90, 130, (3, SIZE, SIZE)))
     transform = Transform(size=SIZE, crop=227, mirror=True, mean_file=folder / "mean.npy")
     files = open_source(options.files, options.root) if options.files else draw_files(folder, options.images)
     pack(files, folder / "set", Packing(Transform(size=SIZE), max(options.threads), on_bad="skip"))
     packed = folder / "set"
-    rows = []
     for threads in options.threads:
         for batch in options.batch:
             feed = Feed(batch, seed=1, threads=threads, device=options.device, on_bad="skip", check_files=False)
-            rows += [
-                row("files", files, transform, feed, options.runs),
-                row("packed, page cache", open_source(packed), transform, feed, options.runs),
-                row("packed, from disk", open_source(packed), transform, feed, options.runs, cold=True),
-                row(
-                    "packed, on the device",
-                    open_source(packed),
-                    transform,
-                    replace(feed, cache="gpu"),
-                    options.runs,
-                ),
-            ]
-    waiting = share_waiting(open_source(packed), transform, feed, options.step)
-    return {
-        "machine": describe_machine(),
-        "load_average": [round(value, 1) for value in os.getloadavg()],  # above the cores: others were at work
-        "pictures": {"count": len(files), "files": "drawn, 256 x 256, quality 90" if not options.files else "own"},
-        "device": options.device,
-        "rows": rows,
-        "waiting": {"step_images_per_s": options.step, "share": round(waiting, 4)},
-    }
+            resident = replace(feed, cache="gpu")
+            yield row("files", files, transform, feed, options.runs)
+            yield row("packed, page cache", open_source(packed), transform, feed, options.runs)
+            yield row("packed, from disk", open_source(packed), transform, feed, options.runs, cold=True)
+            yield row("packed, on the device", open_source(packed), transform, resident, options.runs)
+    yield waiting(open_source(packed), transform, feed, options.step)
 
 
-def row(name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: bool = False) -> dict[str, Any]:
+def row(name: str, source: Source, transform: Transform, feed: Feed, runs: int, cold: bool = False) -> Row:
+    least = least_of(source, limits_of)
     if cold:
         forget(source)
         source = open_source(source.origin)
-    with Loader(source, transform, feed) as loader:
-        timing = measure(lambda: next(loader), runs, 1 if cold else 5, finish=synchronise(feed.device))
-    return {
-        "source": name,
-        "threads": feed.threads,
-        "batch": feed.batch,
-        "images_per_s": round(feed.batch / timing.median_ms * 1e3),
-        **timing.as_document(),
-    }
+    part = f"{feed.threads} thread{'s' * (feed.threads > 1)}, batch {feed.batch}"
+    found = time_feed(name, part, source, transform, feed, Repeats(runs, 1 if cold else 5), least)
+    return replace(found, extra={**found.extra, "threads": feed.threads})
 
 
-def share_waiting(source: Source, transform: Transform, feed: Feed, rate: float, steps: int = 50) -> float:
+def waiting(source: Source, transform: Transform, feed: Feed, rate: float, steps: int = 50) -> Row:
+    """What a step of so many images a second waits for the packed set, and the share of its time."""
+    waits = []
     with Loader(source, transform, feed) as loader:
         for _ in range(5):
             next(loader)
-        before, started = loader.waited, time.perf_counter()
+        started = time.perf_counter()
         for _ in range(steps):
+            before = loader.waited
             next(loader)
+            waits.append((loader.waited - before) * 1e3)
             time.sleep(feed.batch / rate)
-        return (loader.waited - before) / (time.perf_counter() - started)
-
-
-def synchronise(device: str) -> Any:
-    import torch
-
-    return torch.cuda.synchronize if device.startswith("cuda") else int
+        share = sum(waits) / 1e3 / (time.perf_counter() - started)
+    name = f"a step of {rate:,.0f} images/s"
+    return Row(name, "wait for the packed set", timing_of(waits, warm_up=5), extra={"share": round(share, 4)})
 
 
 if __name__ == "__main__":

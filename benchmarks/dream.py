@@ -1,30 +1,34 @@
 """How long a dream takes: one step at 1024 x 575, plain and as it is done, and the classic dream end to end.
 
-    python benchmarks/dream.py [-o FILE.json] [--image FILE] [--weights FILE] [--runs 10] [--dreams 3]
+    python benchmarks/dream.py [-o FILE.json] [--image FILE] [--weights FILE] [--runs 10] [--dreams 3] [--caffe BINARY]
 
 Without files it takes the small network and the photograph that come with a clone; weights and pixels change no time,
 only the number of classes does. GoogLeNet, inception_4c/output, 4 octaves, 10 steps each. The plain step is torch as it
 comes: contiguous memory, torch's own LRN, nothing merged, nothing recorded, float32. Times are from blob to blob for a
-step, from picture to picture in memory for a dream; no reading of files. Real Caffe takes 1,280 ms for the step on two
-cores of another machine (BVLC/caffe 1.0, OpenBLAS).
+step, from picture to picture in memory for a dream; no reading of files. Real Caffe's step is `caffe time` of the
+network up to that layer with force_backward, on the CPU with as many threads as torch: without jitter, normalising and
+update, but with the weights' gradients, which it computes in a dream too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import document
 import numpy as np
 import torch
+from caffe_time import RealCaffe, add_option, rows_of_caffe, with_inputs
 from PIL import Image
 
-from trtdream.bench.dreaming import time_dream
-from trtdream.bench.machine import describe_machine
+from trtdream.bench.dreaming import rows_of_dream, step_works, time_dream
+from trtdream.bench.limits import Limits, bound_of_all, limits_of
+from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, Timing, measure
 from trtdream.dream.ascent import Ascent
 from trtdream.dream.canvas import Canvas
@@ -32,8 +36,8 @@ from trtdream.dream.computing import Computing
 from trtdream.dream.dreamer import Dreamer
 from trtdream.dream.engine import WholeEngine
 from trtdream.dream.objectives import l2
-from trtdream.files import write_file
 from trtdream.net.forms import Forms
+from trtdream.net.kind import Phase
 from trtdream.net.maths import lrn
 from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.device import pick_device
@@ -43,6 +47,7 @@ from trtdream.runtime.open_model import bundled, open_model
 
 SIZE = (575, 1024)  # height, width
 LAYER = "inception_4c/output"
+AS_IT_IS = "as it is done"
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "scripts/pictures/chelsea.png"
 
 
@@ -54,34 +59,55 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--runs", type=int, default=10, help="of a step")
     parser.add_argument("--dreams", type=int, default=3)
+    add_option(parser)
     options = parser.parse_args()
     device = pick_device(options.device)
+    caffe = RealCaffe(options.caffe, torch.get_num_threads()) if options.caffe else None
     model = open_model("googlenet", options.weights) if options.weights else bundled()
     picture = load_image(options.image)
     if picture.shape[:2] != SIZE:
         picture = np.array(Image.fromarray(picture).resize(SIZE[::-1], Image.Resampling.BICUBIC))
-    rows = list(time_all(model, picture, device, options.runs, options.dreams))
-    machine = {**describe_machine(), "threads": torch.get_num_threads()}
-    made_of = {"picture": options.image.name, "size": list(SIZE), "weights": Path(model.weights.origin).name}
-    document = json.dumps({"machine": machine, **made_of, "rows": rows}, indent=1)
-    print(document)
-    if options.out:
-        write_file(options.out, document + "\n")
+    made_of = {"picture": options.image.name, "weights": Path(model.weights.origin).name}
+    asked = {"device": device, "layer": LAYER, "size": f"{SIZE[1]} x {SIZE[0]}", "octaves": 4, "iterations": 10}
+
+    def rows() -> Iterator[Row]:
+        yield from time_all(model, picture, limits_of(device), device, options.runs, options.dreams)
+        yield from caffes_step(model, caffe)
+
+    document.measure("dream", {**made_of, **asked}, device, rows, options.out)
 
 
-def time_all(model: Model, picture: np.ndarray, device: str, runs: int, dreams: int) -> Iterator[dict[str, Any]]:
+def time_all(model: Model, picture: np.ndarray, limits: Limits, device: str, runs: int, dreams: int) -> Iterator[Row]:
     finish: Callable[[], object] = torch.cuda.synchronize if device.startswith("cuda") else int
+
+    def a_step(form: str, computing: Computing, work: Callable[[], object]) -> Row:
+        timing = measure(work, runs, warm_up=3, finish=finish)
+        works = step_works(model, Settings(), SIZE, computing)
+        share = bound_of_all(timing.median_ms, works, name_of(computing), limits).as_document()
+        return row(form, computing, "step", timing, share)
+
     with patch.object(lrn, "across_channels", lrn.across_channels_plain):
-        step = plain_step(model, picture, device)
-        yield row("plain", "float32", measure(step, runs, warm_up=3, finish=finish), None)
+        yield a_step("plain", Computing(device), plain_step(model, picture, device))
     for precision in precisions(device):
         computing = Computing(device, precision)
         dreamer = Dreamer(model, Settings(), computing)
         ascent = dreamer.ascent(dreamer.canvas.blob(picture), 1.0, None)
         ascent.begin(dreamer.canvas.blob(picture))
-        timing = measure(lambda ascent=ascent: ascent.step((7, -5)), runs, warm_up=3, finish=finish)  # type: ignore[misc]
-        dream = time_dream(model, picture, Settings(), computing, Repeats(dreams, warm_up=1, seconds=60)).whole
-        yield row("as it is done", precision, timing, dream)
+        yield a_step(AS_IT_IS, computing, lambda ascent=ascent: ascent.step((7, -5)))  # type: ignore[misc]
+        times = time_dream(model, picture, Settings(), computing, Repeats(dreams, warm_up=1, seconds=60))
+        whole = rows_of_dream(times, SIZE, model, Settings(), computing, limits)[-1]
+        yield row(AS_IT_IS, computing, "dream", times.whole, whole.extra)
+
+
+def name_of(computing: Computing) -> str:
+    """What the ceilings call its precision."""
+    return str(computing.dtype).removeprefix("torch.")
+
+
+def caffes_step(model: Model, caffe: RealCaffe | None) -> list[Row]:
+    net = model.net.for_phase(Phase.TEST)
+    upto = with_inputs(net, {model.graph.inputs[0]: (1, 3, *SIZE)}, [model.graph.at_layer(LAYER)])
+    return rows_of_caffe("dream", replace(upto, force_backward=True), Phase.TEST, {"forward + backward": "step"}, caffe)
 
 
 def plain_step(model: Model, picture: np.ndarray, device: str) -> Callable[[], object]:
@@ -103,10 +129,10 @@ def precisions(device: str) -> list[str]:
     return ["float32", "bf16"] if "avx512_bf16" in flags or "amx_bf16" in flags else ["float32"]
 
 
-def row(form: str, precision: str, step: Timing, dream: Timing | None) -> dict[str, Any]:
-    print(f"{form}, {precision}: {step.median_ms:.1f} ms a step", file=sys.stderr)
-    whole = {"dream": dream.as_document()} if dream else {}
-    return {"form": form, "precision": precision, "step": step.as_document(), **whole}
+def row(form: str, computing: Computing, part: str, timing: Timing, share: Mapping[str, Any]) -> Row:
+    print(f"{form}, {computing.precision}: {timing.median_ms:.1f} ms a {part}", file=sys.stderr)
+    extra = {"form": form, "precision": computing.precision, **share}
+    return Row(f"{form}, {computing.precision}", part, timing, extra=extra)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """What this machine can measure, in under ten minutes: benchmarks/results/NAME.json.
 
-    python benchmarks/run_all.py [-o FOLDER] [--seconds 600] [--only NAME ...]
+    python benchmarks/run_all.py [-o FOLDER] [--seconds 600] [--only NAME ...] [--caffe BINARY]
 
 `trtdream bench` and `bench net` for both networks, then the programs in this folder, the quick ones first; each in a
 process of its own, with what is left of the time. One that does not end in time, fails, or has not what it needs is
-said and left out; the file that an earlier run wrote stays. The exit code is 1 if nothing was written.
+said and left out; the file that an earlier run wrote stays. With a binary of real Caffe, its times on this machine
+stand beside ours. The exit code is 1 if nothing was written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from caffe_time import add_option
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
@@ -35,9 +38,10 @@ class Job:
     command: Sequence[str]
 
 
-def jobs(gpu: str | None) -> list[Job]:
+def jobs(gpu: str | None, caffe: Path | None = None) -> list[Job]:
     """In the order of their worth for the time they take; for a GPU's name, or None for the CPU."""
     on_gpu, place = gpu is not None, place_of(gpu)
+    beside = ["--caffe", str(caffe)] if caffe else []
     bench = [sys.executable, "-m", "trtdream", "bench"]
     batch = [] if on_gpu else ["--batch", "8"]
     return [
@@ -47,10 +51,10 @@ def jobs(gpu: str | None) -> list[Job]:
             for backend in ("torch", "onnxruntime", *(("tensorrt",) if on_gpu else ()))
             for net in ("caffenet", "googlenet")
         ),
-        Job("forward", _program("forward", "--device", "cuda" if on_gpu else "cpu", "--runs", "15")),
+        Job("forward", _program("forward", "--device", "cuda" if on_gpu else "cpu", "--runs", "15", *beside)),
         Job(f"data_{place}", _program("data", *_data_options(on_gpu))),
-        Job(f"train_{place}", _program("train", "--budget", "90", *([] if on_gpu else _TRAIN_ON_A_CPU))),
-        Job("dream", _program("dream")),
+        Job(f"train_{place}", _program("train", "--budget", "90", *([] if on_gpu else _TRAIN_ON_A_CPU), *beside)),
+        Job("dream", _program("dream", *beside)),
         Job("inference", _program("inference", "--minutes", "2", "--seconds", "2", *([] if on_gpu else _FEW_BATCHES))),
     ]
 
@@ -66,11 +70,13 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=HERE / "results")
     parser.add_argument("--seconds", type=float, default=600.0, help="for all together")
     parser.add_argument("--only", nargs="+", metavar="NAME")
+    add_option(parser)
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
-    chosen = [job for job in jobs(_gpu()) if not options.only or job.name in options.only]
+    known = jobs(_gpu(), options.caffe)
+    chosen = [job for job in known if not options.only or job.name in options.only]
     if not chosen:
-        parser.error(f"--only {' '.join(options.only)}: known are {', '.join(job.name for job in jobs(_gpu()))}")
+        parser.error(f"--only {' '.join(options.only)}: known are {', '.join(job.name for job in known)}")
     options.out.mkdir(parents=True, exist_ok=True)
     written = [job.name for job in chosen if run(job, options.out / f"{job.name}.json", end)]
     say(f"{len(written)} of {len(chosen)} written to {options.out}: {', '.join(written)}")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.bench.slow import LIMITS
 from trtdream.bench import limits
+from trtdream.bench.clock import clock_for
 from trtdream.bench.limits import bound, bound_of_all, limits_of
+from trtdream.bench.products import product
 from trtdream.bench.work import Work
 
 
@@ -38,6 +41,7 @@ def test_measured_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     first = limits_of("cpu")
     assert first.bytes_per_s > 0
     assert set(first.flops_per_s) == {"float32", "bfloat16", "float16"}
+    assert set(first.absent) == {"tf32", "int8", "fp8"}
     (kept,) = (tmp_path / "limits").iterdir()
     assert limits_of("cpu") == first
     kept.write_text("{")
@@ -46,3 +50,29 @@ def test_measured_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     before = kept.stat().st_mtime_ns
     limits_of("cpu", again=True)
     assert kept.stat().st_mtime_ns > before
+
+
+def test_a_precision_that_the_device_refuses_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a GPU without it: what torch says is the reason. Without float32 there are no limits."""
+    refused = {"fp8": "requires CUDA capability >= 8.9"}
+
+    def multiply(precision: str, side: int, device: str) -> Callable[[], object]:
+        if precision in refused:
+            raise RuntimeError(refused[precision])
+        return product("float32", side, device)
+
+    monkeypatch.setattr(limits, "_LARGEST_SIDE", {"cpu": 256})
+    monkeypatch.setattr(limits, "precisions", lambda _: ("float32", "bfloat16", "float16", "tf32", "int8", "fp8"))
+    monkeypatch.setattr(limits, "product", multiply)
+    rates, absent = limits._rates(clock_for("cpu"), "cpu")
+    assert absent == refused
+    assert set(rates) == {"float32", "bfloat16", "float16", "tf32", "int8"}
+    refused["float32"] = "broken"
+    with pytest.raises(RuntimeError, match="broken"):
+        limits._rates(clock_for("cpu"), "cpu")
+
+
+@pytest.mark.parametrize(("precision", "wanted"), [("float32", 8.0), ("bfloat16", 8.0), ("int8", 32), ("fp8", 8.0)])
+def test_products(precision: str, wanted: float) -> None:
+    """32 times 0.5 * 0.5, of integers 1 * 1: torch's CPU has them all but TF32, as GPUs have."""
+    assert (product(precision, 32, "cpu")() == wanted).all()

@@ -1,28 +1,15 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.bench.programs import program
 from trtdream.bench.results import Result, Row, per_image
 from trtdream.bench.timing import timing_of
-
-PROGRAMS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-def program(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, PROGRAMS / f"{name}.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    monkeypatch.setitem(sys.modules, name, module)
-    found.loader.exec_module(module)
-    return module
 
 
 def test_jobs_that_write_fail_and_are_late(
@@ -53,8 +40,7 @@ def test_every_result_has_a_name_of_its_own_and_a_program(
     assert f"train_{place}" in [job.name for job in jobs]
     assert len({job.name for job in jobs}) == len(jobs)
     assert any("tensorrt" in job.command for job in jobs) is (gpu is not None)
-    missing = [job.command[1] for job in jobs if job.command[1].endswith(".py") and not Path(job.command[1]).exists()]
-    assert {Path(name).name for name in missing} <= {"dream.py"}
+    assert all(Path(job.command[1]).exists() for job in jobs if job.command[1].endswith(".py"))
 
 
 def test_a_readme_table_of_the_headline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.bench.slow import LIMITS
 from trtdream.bench.exported import inputs_for
 from trtdream.bench.serving import COPIES, NO_COPIES, Load, _race, time_serving
 from trtdream.bench.timing import Repeats
@@ -25,7 +26,7 @@ def write(path: Path, shape: tuple[int | str, ...]) -> Path:
 
 def test_rows(tmp_path: Path) -> None:
     """Cold start in a process of its own, latency, both numbers of threads; why there is no run without copies."""
-    rows = list(time_serving(write(tmp_path / "a.onnx", ("N", 3, 4, 4)), "cpu", QUICK))
+    rows = list(time_serving(write(tmp_path / "a.onnx", ("N", 3, 4, 4)), "cpu", QUICK, lambda _: LIMITS))
     assert [(row.name, row.part) for row in rows] == [
         *(("cold start", part) for part in ("imports", "load", "first run", "first answer")),
         ("latency", COPIES),
@@ -51,21 +52,21 @@ def test_batch(tmp_path: Path) -> None:
 
 def test_what_cannot_be_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        list(time_serving(tmp_path / "none.onnx", "cpu", QUICK))
+        list(time_serving(tmp_path / "none.onnx", "cpu", QUICK, lambda _: LIMITS))
     text = tmp_path / "a.txt"
     text.write_text("text")
     with pytest.raises(UsageError, match=r"neither \.onnx nor \.engine"):
-        list(time_serving(text, "cpu", QUICK))
+        list(time_serving(text, "cpu", QUICK, lambda _: LIMITS))
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no graph")
     with pytest.raises(InputRefused, match="no ONNX model"):
-        list(time_serving(broken, "cpu", QUICK))
+        list(time_serving(broken, "cpu", QUICK, lambda _: LIMITS))
     with pytest.raises(InputRefused, match="open axes"):
         inputs_for(write(tmp_path / "open.onnx", ("N", 3, "H", "W")), None)
     alone = tmp_path / "a.engine"
     alone.write_bytes(b"plan")
     with pytest.raises(InputRefused, match="no manifest"):
-        list(time_serving(alone, "cpu", QUICK))
+        list(time_serving(alone, "cpu", QUICK, lambda _: LIMITS))
 
 
 class Sleeper:

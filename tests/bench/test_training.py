@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.bench.slow import LIMITS
 from trtdream.bench import training
-from trtdream.bench.training import PARTS, rows_of_step, time_recipe, time_training
+from trtdream.bench.marked import PARTS
+from trtdream.bench.training import rows_of_step, time_recipe, time_training
 from trtdream.data.feed import Batch
 from trtdream.data.loader import Loader
 from trtdream.data.synth import synthesise
@@ -47,7 +49,9 @@ def test_parts_of_a_step_and_nothing_left_behind(
     assert max(medians, key=medians.__getitem__) == "wait for data"
     assert found.whole.median_ms >= slow_s * 1e3
     assert not (tmp_path / "run").exists()
-    assert [row.part for row in rows_of_step(found)] == [*PARTS, "whole"]
+    rows = rows_of_step(found, LIMITS)
+    assert [row.part for row in rows] == [*PARTS, "whole"]
+    assert [row.part for row in rows if "of_limit" in row.extra] == ["forward", "backward", "update", "whole"]
 
 
 def test_a_batch_that_does_not_fit_is_halved(

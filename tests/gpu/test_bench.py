@@ -17,9 +17,12 @@ from trtdream.bench.clock import clock_for
 from trtdream.bench.graphs import graph_of, random_model
 from trtdream.bench.layers import time_layers
 from trtdream.bench.limits import limits_of
+from trtdream.bench.onnx_blocking import BLOCKED
+from trtdream.bench.onnx_profile import time_in_onnxruntime
 from trtdream.bench.subject import Setting, Subject, halving, net_for
 from trtdream.bench.tensorrt_profile import build_here, time_in_tensorrt
 from trtdream.bench.timing import Repeats
+from trtdream.errors import TrtdreamError
 from trtdream.export.precision import Precision
 from trtdream.net.kind import Phase
 from trtdream.runtime.cuda import ask_cuda
@@ -69,6 +72,13 @@ def test_limits() -> None:
     assert found.bytes_per_s > 1e10
     assert found.flops_per_s["bfloat16"] > found.flops_per_s["float32"]
     assert found.flops_per_s["int8"] > 0
+    capability = torch.cuda.get_device_capability()
+    for precision, since in (("tf32", (8, 0)), ("fp8", (8, 9))):
+        if capability >= since:
+            assert found.flops_per_s[precision] > found.flops_per_s["float32"], found.absent
+        else:
+            assert found.absent[precision]
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_out_of_memory_is_halved(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +102,18 @@ def test_tensorrt_by_our_names(library: Library, precision: str) -> None:
     assert times.forward.median_ms > 0
     assert times.sum_of_medians("forward") > 0
     assert library.version
+
+
+def test_onnxruntime_by_our_names() -> None:
+    """Kernels are waited for: launches alone would take a small part of what CaffeNet takes at this batch."""
+    try:
+        times = time_in_onnxruntime(net_for("caffenet", Phase.TEST), 128, "float32", QUICK, LIMITS, "cuda")
+    except (TrtdreamError, ImportError) as error:
+        pytest.skip(f"ONNX Runtime does not use this GPU: {error}")
+    held = {name for layer in times.layers for name in (layer.holds or (layer.name,))}
+    assert {f"conv{n}" for n in range(1, 6)} | {"fc6", "fc7", "fc8"} <= held
+    assert times.note == BLOCKED
+    assert times.added_up["forward"].median_ms > 0.5 * times.forward.median_ms
 
 
 def test_serving(library: Library, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from trtdream.bench.clock import clock_for
-from trtdream.bench.graphs import NAMES, graph_of, input_shape, noise, number_bytes, random_model
+from trtdream.bench.graphs import LIMITS_NAMES, graph_of, input_shape, noise, number_bytes, random_model
 from trtdream.bench.limits import Limits, bound_of_all
 from trtdream.bench.results import UNMEASURED, Row, per_image, reason
 from trtdream.bench.timing import Repeats, Timing, repeat
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from trtdream.runtime.runner import Array
 
 TORCH, ONNX_RUNTIME, TENSORRT = "torch", "ONNX Runtime", "TensorRT"
-_LIMITS_PRECISION = {precision: name for name, precision in NAMES.items()}
 
 
 def inference_rows(
@@ -59,7 +58,7 @@ def inference_rows(
             name,
             part,
             timing,
-            extra={**per_image(timing, batch), **about, **_bound(model, batch, precision, timing, limits)},
+            extra={**per_image(timing, batch), **about, **share_of_limit(model, batch, precision, timing, limits)},
         )
     if not on_gpu:
         yield Row(name, "inference on a GPU", None, "no GPU here, or --device cpu")
@@ -112,12 +111,11 @@ def _time(run: Runner, data: Any, device: str, repeats: Repeats) -> Timing:
     return repeat(once, repeats)[""]
 
 
-def _bound(model: Model, batch: int, precision: Precision, timing: Timing, limits: Limits) -> dict[str, Any]:
-    """Nothing for a precision whose ceiling was not measured."""
-    name = _LIMITS_PRECISION[precision]
+def share_of_limit(model: Model, batch: int, precision: Precision, timing: Timing, limits: Limits) -> dict[str, Any]:
+    """How near a network's inference comes to the machine's ceilings; nothing for a precision without one."""
+    name = LIMITS_NAMES[precision]
     if name not in limits.flops_per_s:
         return {}
     layers = infer_shapes(model.graph, {model.graph.inputs[0]: input_shape(model, batch)})
     works = [forward_work(shapes, number_bytes(precision)) for shapes in layers if not shapes.step.layer.kind.is_input]
-    found = bound_of_all(timing.median_ms, works, name, limits)
-    return {"limit": found.limit, "of_limit": round(found.share, 4)}
+    return bound_of_all(timing.median_ms, works, name, limits).as_document()

@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 
 from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.limits import Limits, bound_of_all
+from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, Timing, repeat
+from trtdream.bench.work import Work, dreaming_works
 from trtdream.dream.computing import Computing
 from trtdream.dream.dreamer import Dreamer
 from trtdream.dream.octaves import Size
 from trtdream.dream.watch import Watch
+from trtdream.dream.wishes import values_of
+from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
 from trtdream.runtime.model import Model
 
@@ -57,6 +62,32 @@ def time_dream(
 
     times = repeat(run, repeats)
     return DreamTime(tuple((size, times[size]) for size in sizes if size in times), times[None])
+
+
+def rows_of_dream(
+    times: DreamTime, size: Size, model: Model, settings: Settings, computing: Computing, limits: Limits
+) -> list[Row]:
+    """A step of each octave, then the whole picture, which is of that size."""
+    precision = str(computing.dtype).removeprefix("torch.")
+    rows, whole = [], []
+    for octave, timing in times.steps:
+        works = step_works(model, settings, octave, computing)
+        whole += settings.iterations * works
+        bound = bound_of_all(timing.median_ms, works, precision, limits)
+        rows.append(Row(_named(octave), "step", timing, extra=bound.as_document()))
+    extra = bound_of_all(times.whole.median_ms, whole, precision, limits).as_document() if whole else {}
+    return [*rows, Row(_named(size), "dream", times.whole, extra=extra)]
+
+
+def step_works(model: Model, settings: Settings, size: Size, computing: Computing) -> list[Work]:
+    """What a step on a picture of that size has to do, layer by layer up to those that are dreamt of."""
+    shape = (1, len(model.pictures.mean), *size)
+    layers = infer_shapes(model.graph, {model.graph.inputs[0]: shape}, values_of(model, settings))
+    return dreaming_works(layers, computing.dtype.itemsize)
+
+
+def _named(size: Size) -> str:
+    return f"{size[1]} x {size[0]}"
 
 
 def _steps(sizes: Sequence[Size], ends: Sequence[Any], iterations: int, clock: Clock) -> dict[Size | None, float]:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from trtdream.bench.feeding_limit import Least, least_of
+from trtdream.bench.limits import LimitsOf
 from trtdream.bench.results import Row, per_image
 from trtdream.bench.timing import Repeats, measure
 from trtdream.data.feed import Feed
@@ -30,41 +32,47 @@ def time_source(
     transform: Transform,
     feeds: Sequence[Feed],
     repeats: Repeats,
+    limits_of: LimitsOf,
     on_part: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Row]:
     """A row for each way of feeding and each place that the set can lie in.
 
     Args:
         feeds: one for each number of threads.
+        limits_of: a device's ceilings, which the rows are held against.
         on_part: told what is measured next.
 
     Raises:
         UsageError, InputRefused: as `open_source` and `Loader`.
     """
     source = open_source(path, root)
+    least = least_of(source, limits_of)
     for feed in feeds:
         name = f"{feed.threads} thread{'s' * (feed.threads > 1)}"
         on_part(f"{name}, {CACHED}")
-        yield time_feed(name, CACHED, source, transform, feed, repeats)
+        yield time_feed(name, CACHED, source, transform, feed, repeats, least)
         on_part(f"{name}, {FROM_DISK}")
         if forget(source):
             source = open_source(path, root)
-            yield time_feed(name, FROM_DISK, source, transform, feed, _barely_warmed(repeats))
+            yield time_feed(name, FROM_DISK, source, transform, feed, _barely_warmed(repeats), least)
         else:
             yield Row(name, FROM_DISK, None, "this system does not let go of cached files")
         on_part(f"{name}, {RESIDENT}")
         try:
-            yield time_feed(name, RESIDENT, source, transform, replace(feed, cache="gpu"), repeats)
+            yield time_feed(name, RESIDENT, source, transform, replace(feed, cache="gpu"), repeats, least)
         except UsageError as error:
             yield Row(name, RESIDENT, None, str(error))
 
 
-def time_feed(name: str, part: str, source: Source, transform: Transform, feed: Feed, repeats: Repeats) -> Row:
+def time_feed(
+    name: str, part: str, source: Source, transform: Transform, feed: Feed, repeats: Repeats, least: Least
+) -> Row:
     """One row: a batch of the loader with its default of batches kept ready, by the wall clock."""
     with Loader(source, transform, feed) as loader:
         finish = _synchronise(feed.device)
         timing = measure(lambda: next(loader), repeats.runs, repeats.warm_up, finish, repeats.seconds)
-    return Row(name, part, timing, extra=per_image(timing, feed.batch))
+        bound = least.bound(timing.median_ms, next(loader).data.nbytes, feed)
+    return Row(name, part, timing, extra={**per_image(timing, feed.batch), **bound.as_document()})
 
 
 def draw_files(folder: Path, count: int, size: int = 256) -> Source:

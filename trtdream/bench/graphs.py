@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 NAMES = {  # bench's names, which are torch's types, and those of exports
     "float32": Precision.FP32,
+    "tf32": Precision.TF32,
     "float16": Precision.FP16,
     "bfloat16": Precision.BF16,
     "int8": Precision.INT8,
+    "fp8": Precision.FP8,
 }
+LIMITS_NAMES = {precision: name for name, precision in NAMES.items()}
+"""What the ceilings call an export's precision."""
+
 _CALIBRATED_ON = 8
 
 

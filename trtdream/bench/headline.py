@@ -11,17 +11,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from trtdream.bench.backends import inference_rows
-from trtdream.bench.dreaming import noise, time_dream
+from trtdream.bench.dreaming import noise, rows_of_dream, time_dream
 from trtdream.bench.feeding import CACHED, draw_files, time_feed
+from trtdream.bench.feeding_limit import least_of
 from trtdream.bench.history import comparable, figures
 from trtdream.bench.layers import time_whole
-from trtdream.bench.limits import Limits, bound_of_all
+from trtdream.bench.limits import Limits, bound_of_all, limits_of
 from trtdream.bench.nettime import PARTS, launch_bound
 from trtdream.bench.results import UNMEASURED, Row, per_image, reason
 from trtdream.bench.subject import Setting, Subject, halving, net_for
 from trtdream.bench.timing import Repeats
-from trtdream.bench.training import time_recipe
-from trtdream.bench.work import Work, backward_work, forward_work, wants_gradient
+from trtdream.bench.training import share_of_limit, time_recipe
+from trtdream.bench.work import BOTH, training_works
 from trtdream.data.feed import Feed
 from trtdream.data.pack import Packing, pack
 from trtdream.data.sources import open_source
@@ -64,14 +65,16 @@ def headline(setting: Setting, limits: Limits, on_part: Callable[[str], None] = 
         yield from _guarded(name, "forward", partial(_training_rows, name, training, limits))
     with TemporaryDirectory() as folder:
         on_part("the data pipeline")
-        yield from _guarded("data", "pictures", lambda: _data_rows(Path(folder), setting.device))
+        yield from _guarded("data", "pictures", lambda: _data_rows(Path(folder), setting.device, limits))
         on_part("caffenet, whole training steps")
         packed = Path(folder) / "packed"
-        yield from _guarded("caffenet", "step", lambda: [_step_row(packed, setting.device, batches["caffenet"])])
+        yield from _guarded(
+            "caffenet", "step", lambda: [_step_row(packed, setting.device, batches["caffenet"], limits)]
+        )
     googlenet = net_for("googlenet", Phase.TEST)
     yield from inference_rows("googlenet", googlenet, batches["googlenet"], setting.device, _REPEATS, limits, on_part)
     on_part("a dream step")
-    yield from _guarded("dream", "step", lambda: [_dream_row(setting.device)])
+    yield from _guarded("dream", "step", lambda: [_dream_row(setting.device, limits)])
 
 
 def beside(name: str, part: str, row: Mapping[str, Any]) -> list[Beside]:
@@ -96,7 +99,7 @@ def suitable_batch(name: str, setting: Setting) -> int:
     if setting.batch is not None or not setting.device.startswith("cpu"):
         return setting.batch or BATCHES[name]
     subject = Subject(net_for(name, Phase.TRAIN), replace(setting, phase=Phase.TRAIN, batch=1))
-    one = time_whole(subject, Repeats(runs=1, warm_up=1, seconds=0))["forward + backward"].least_ms
+    one = time_whole(subject, Repeats(runs=1, warm_up=1, seconds=0))[BOTH].least_ms
     batch = 1
     while batch < BATCHES[name] and 2 * batch * one <= _LONGEST_RUN_MS:
         batch *= 2
@@ -115,49 +118,39 @@ def _training_rows(name: str, setting: Setting, limits: Limits) -> list[Row]:
     def run(batch: int) -> list[Row]:
         subject = Subject(net_for(name, setting.phase), replace(setting, batch=batch))
         times = time_whole(subject, _REPEATS)
-        works = works_of(subject)
+        works = training_works(subject.layers, subject.number_bytes, subject.force_backward)
         rows = []
-        for part in (*PARTS, "forward + backward"):
+        for part in (*PARTS, BOTH):
             issuing = times.get(f"issuing {part}")
             doubt = launch_bound(issuing.median_ms, times[part].median_ms) if issuing else ""
             found = bound_of_all(times[part].median_ms, works[part], setting.precision, limits)
-            extra = {**per_image(times[part], batch), "limit": found.limit, "of_limit": round(found.share, 4)}
+            extra = {**per_image(times[part], batch), **found.as_document()}
             rows.append(Row(name, part, times[part], extra=extra, warnings=(doubt,) if doubt else ()))
         return rows
 
     return halving(setting.batch or BATCHES[name], run)
 
 
-def works_of(subject: Subject) -> dict[str, list[Work]]:
-    """What the layers of a network have to do, forward, backward and both."""
-    layers = [shapes for shapes in subject.layers if not shapes.step.layer.kind.is_input]
-    wanted = wants_gradient(subject.layers, subject.force_backward)
-    forward = [forward_work(shapes, subject.number_bytes) for shapes in layers]
-    backward = [
-        backward_work(shapes, subject.number_bytes, any(wanted[value] for value in shapes.step.reads))
-        for shapes in layers
-        if any(wanted[value] for value in shapes.step.writes)
-    ]
-    return {"forward": forward, "backward": backward, "forward + backward": forward + backward}
-
-
-def _data_rows(folder: Path, device: str) -> list[Row]:
+def _data_rows(folder: Path, device: str, limits: Limits) -> list[Row]:
     """From JPEGs and from a packed set of them; 256 x 256 pictures, CaffeNet's crop."""
     threads = len(os.sched_getaffinity(0))
     files = draw_files(folder, PICTURES)
     pack(files, folder / "packed", Packing(Transform(), threads))
     transform = Transform(crop=227, mirror=True, mean_value=_MEAN)
+
+    def ceilings(where: str) -> Limits:
+        return limits if where == device else limits_of(where)
+
     feed = Feed(min(64, PICTURES), threads=threads, device=device, check_files=False)
     rows = []
     for name, source in (("from JPEGs", files), ("from a packed set", open_source(folder / "packed"))):
-        row = time_feed("data", name, source, transform, feed, _REPEATS)
+        row = time_feed("data", name, source, transform, feed, _REPEATS, least_of(source, ceilings))
         rows.append(replace(row, extra={**row.extra, "size": f"256 x 256, {CACHED}, {threads} threads"}))
     return rows
 
 
-def _step_row(packed: Path, device: str, batch: int) -> Row:
+def _step_row(packed: Path, device: str, batch: int, limits: Limits) -> Row:
     """Caffe's recipe: wait for data from the packed set, forward, backward, update, log."""
-
     overrides = [
         f"data.train.source={packed}",
         f"data.train.batch={batch}",
@@ -168,12 +161,13 @@ def _step_row(packed: Path, device: str, batch: int) -> Row:
         f"run.device={device}",
     ]
     found = time_recipe(load_recipe(find_recipe("caffenet"), overrides), iterations=5)
-    extra = {**per_image(found.whole, found.images), "form": found.form}
+    extra = {**per_image(found.whole, found.images), "form": found.form, **share_of_limit(found, "step", limits)}
     return Row("caffenet", "step", found.whole, extra=extra, warnings=found.doubts)
 
 
-def _dream_row(device: str) -> Row:
+def _dream_row(device: str, limits: Limits) -> Row:
     """One step on one octave of the size that DeepDreamVideo published; the bundled GoogLeNet, layer 68."""
-    settings = Settings(octaves=1, iterations=4)
-    steps = time_dream(bundled(), noise(DREAM_SIZE), settings, Computing(device), _REPEATS).steps
-    return Row("dream", "step", steps[0][1], extra={"size": f"{DREAM_SIZE[1]} x {DREAM_SIZE[0]}"})
+    model, settings, computing = bundled(), Settings(octaves=1, iterations=4), Computing(device)
+    times = time_dream(model, noise(DREAM_SIZE), settings, computing, _REPEATS)
+    step = rows_of_dream(times, DREAM_SIZE, model, settings, computing, limits)[0]
+    return replace(step, name="dream", extra={**step.extra, "size": step.name})

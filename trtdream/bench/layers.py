@@ -15,7 +15,7 @@ from trtdream.bench.memory import peak_memory, restart_peak
 from trtdream.bench.nettime import PARTS, LayerTime, NetTime, Pass
 from trtdream.bench.subject import Subject
 from trtdream.bench.timing import Repeats, Timing, repeat
-from trtdream.bench.work import backward_work, forward_work, wants_gradient
+from trtdream.bench.work import BOTH, backward_work, forward_work, wants_gradient
 from trtdream.net.graph import Step
 
 _WHOLE = ""
@@ -66,7 +66,7 @@ def time_whole(subject: Subject, repeats: Repeats) -> dict[str, Timing]:
     def run() -> dict[str, float]:
         times = _whole(subject, clock)
         found = {part: times[_WHOLE, part] for part in PARTS if (_WHOLE, part) in times}
-        both = {"forward + backward": sum(found.values())} if len(found) == len(PARTS) else {}
+        both = {BOTH: sum(found.values())} if len(found) == len(PARTS) else {}
         return found | both | {f"issuing {part}": value for (what, part), value in times.items() if what == _ISSUING}
 
     return repeat(run, repeats)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trtdream.bench.clock import Clock, clock_for
 from trtdream.bench.machine import describe_machine
-from trtdream.bench.precision import PRECISIONS, dtype_of
+from trtdream.bench.precision import PRECISIONS
+from trtdream.bench.products import ON_A_GPU, precisions, product
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.bench.work import Work
 from trtdream.files import write_file
 from trtdream.weights.cache import cache_folder
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-INT8 = "int8"
-_CACHED_FORM = 2
+_CACHED_FORM = 3
 _COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
 _LARGEST_SIDE = {"cpu": 4096, "cuda": 8192}
 _LONG_ENOUGH_MS = 100.0
@@ -36,15 +32,21 @@ class Limits:
 
     Attributes:
         bytes_per_s: read and written in a large copy.
-        flops_per_s: of a large square matrix product, by precision; int8's, of integers, on a GPU only.
+        flops_per_s: of a large square matrix product, by precision; int8's are of integers.
         call_ms: what the smallest operation takes.
         measured: when, in UTC.
+        absent: why a precision has no ceiling here.
     """
 
     bytes_per_s: float
     flops_per_s: Mapping[str, float]
     call_ms: float
     measured: str
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+LimitsOf = Callable[[str], Limits]
+"""A device's ceilings: `limits_of`, or those of a test."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Bound:
 
     limit: str
     share: float
+
+    def as_document(self) -> dict[str, Any]:
+        """As a result's row has it."""
+        return {"limit": self.limit, "of_limit": round(self.share, 4)}
 
 
 def bound(milliseconds: float, work: Work, precision: str, limits: Limits) -> Bound:
@@ -119,14 +125,27 @@ def _measure(device: str) -> Limits:
     with torch.inference_mode():
         copy_ms = _best(clock, lambda: target.copy_(source))
         call_ms = _best(clock, lambda: [one.relu_() for _ in range(100)]) / 100
-        rates = {precision: _matrix_product(clock, device, precision) for precision in _precisions(device)}
+        rates, absent = _rates(clock, device)
     moved = 2 * source.numel()
-    return Limits(moved / copy_ms * 1e3, rates, call_ms, datetime.now(UTC).isoformat(timespec="seconds"))
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    return Limits(moved / copy_ms * 1e3, rates, call_ms, when, absent)
 
 
-def _precisions(device: str) -> tuple[str, ...]:
-    """torch's product of int8 matrices is fast on a GPU only: on a CPU no ceiling of int8 is known."""
-    return (*PRECISIONS, INT8) if device.startswith("cuda") else PRECISIONS
+def _rates(clock: Clock, device: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Operations a second by precision, and why there are none; the ones that every device has must be there."""
+    tried = precisions(device)
+    rates = {}
+    absent = {
+        precision: "torch multiplies fast in it on a GPU only" for precision in ON_A_GPU if precision not in tried
+    }
+    for precision in tried:
+        try:
+            rates[precision] = _matrix_product(clock, device, precision)
+        except RuntimeError as error:
+            if precision in PRECISIONS:
+                raise
+            absent[precision] = " ".join(str(error).split())[:200]
+    return rates, absent
 
 
 def _matrix_product(clock: Clock, device: str, precision: str) -> float:
@@ -135,14 +154,7 @@ def _matrix_product(clock: Clock, device: str, precision: str) -> float:
 
     side, rate = 256, 0.0
     while side <= _LARGEST_SIDE[torch.device(device).type]:
-        if precision == INT8:
-            a = torch.ones((side, side), dtype=torch.int8, device=device)
-            out = torch.empty((side, side), dtype=torch.int32, device=device)
-            product: Callable[..., Any] = torch._int_mm  # torch has no public one
-        else:
-            a = torch.full((side, side), 0.5, dtype=dtype_of(precision), device=device)
-            out, product = torch.empty_like(a), torch.mm
-        milliseconds = _best(clock, partial(product, a, a, out=out))
+        milliseconds = _best(clock, product(precision, side, device))
         rate = max(rate, 2 * side**3 / milliseconds * 1e3)
         if milliseconds > _LONG_ENOUGH_MS:
             break

@@ -18,16 +18,13 @@ from trtdream.bench.subject import Setting, Subject, halving, input_shapes, net_
 from trtdream.bench.sweep import sweep_rows
 from trtdream.bench.timing import Repeats
 from trtdream.errors import UsageError
+from trtdream.export.precision import Precision
 from trtdream.net.graph import connect
 from trtdream.net.kind import Phase
 from trtdream.net.net import Net
 
 TORCH, ONNX_RUNTIME, TENSORRT = "torch", "onnxruntime", "tensorrt"
-BACKENDS = {  # with the device that `auto` means
-    TORCH: "auto",
-    ONNX_RUNTIME: "cpu",
-    TENSORRT: "auto",
-}
+BACKENDS = (TORCH, ONNX_RUNTIME, TENSORRT)
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,8 @@ class NetRequest:
         if self.backend == TORCH:
             dtype_of(self.setting.precision)
             return self
-        precision_of(self.setting.precision)
+        if precision_of(self.setting.precision) is Precision.TF32 and self.backend == ONNX_RUNTIME:
+            raise UsageError("--precision tf32: is TensorRT's; ONNX Runtime computes float32 in float32 here")
         if self.setting.phase is Phase.TRAIN:
             raise UsageError(f"--phase TRAIN: {self.backend} has no backward pass; --phase TEST, or --backend torch")
         if self.setting.inputs:
@@ -72,11 +70,6 @@ class NetRequest:
             from trtdream.bench.tensorrt_profile import tensorrt_here
 
             tensorrt_here()
-        elif self.setting.device != "cpu":
-            raise UsageError(
-                f"--device {self.setting.device}: of a GPU's kernels ONNX Runtime's profiler tells only the launch;"
-                " --device cpu, or --backend tensorrt"
-            )
         return self
 
     def settings(self, batch: int) -> Mapping[str, Any]:
@@ -121,7 +114,7 @@ def _timer(request: NetRequest, limits: Limits) -> Callable[[int], NetTime]:
     if request.backend == ONNX_RUNTIME:
         from trtdream.bench.onnx_profile import time_in_onnxruntime
 
-        return lambda batch: time_in_onnxruntime(net, batch, setting.precision, request.repeats, limits)
+        return lambda batch: time_in_onnxruntime(net, batch, setting.precision, request.repeats, limits, setting.device)
     if request.backend == TENSORRT:
         from trtdream.bench.tensorrt_profile import time_in_tensorrt
 

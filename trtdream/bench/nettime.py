@@ -48,6 +48,7 @@ class NetTime:
         added_up: the layers' times of one run added up, forward and backward.
         peak_bytes: None where the system does not tell.
         issuing: what the host takes to give a GPU the work of one run, forward and backward; empty on the CPU.
+        note: what must be known of how the rows were measured.
     """
 
     layers: tuple[LayerTime, ...]
@@ -57,6 +58,7 @@ class NetTime:
     batch: int
     peak_bytes: int | None
     issuing: Mapping[str, Timing] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def wholes(self) -> Mapping[str, Timing]:

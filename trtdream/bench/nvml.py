@@ -9,6 +9,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 
+NO_GPU = "no GPU is measured"
 _PERIOD_S = 0.1
 _REASONS = {  # NVML's names of what lowers clocks below those that were asked for; idling is none of them
     "SwPowerCap": "power limit",
@@ -37,7 +38,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if not self._device.startswith("cuda"):
-            self._absent = "no GPU is measured"
+            self._absent = NO_GPU
         elif importlib.util.find_spec("pynvml") is None:
             self._absent = "nvidia-ml-py is not installed"
         else:

@@ -2,91 +2,97 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from trtdream.bench.clock import clock_for
 from trtdream.bench.fused import Held, Names, rows_of_profile, sums
 from trtdream.bench.graphs import graph_of, input_shape, noise, number_bytes, precision_of, random_model
 from trtdream.bench.limits import Limits
 from trtdream.bench.memory import peak_memory, restart_peak
 from trtdream.bench.nettime import NetTime
-from trtdream.bench.timing import Repeats, repeat, timing_of
+from trtdream.bench.onnx_blocking import BLOCKED, profile_blocking
+from trtdream.bench.onnx_events import read_profile
+from trtdream.bench.timing import Repeats, Timing, repeat, timing_of
+from trtdream.net.kind import Shape
 from trtdream.net.net import Net
 from trtdream.net.shapes import infer_shapes
-from trtdream.runtime.runner_onnx import OnnxRunner, for_cpu
+from trtdream.runtime.runner_onnx import OnnxRunner
 
 if TYPE_CHECKING:
     import onnx
 
-_MARK = "_kernel_time"
+_Measured = tuple[Timing, list[dict[str, float]], int | None]  # the whole, each run's profile, the memory's peak
 _NUMBER = re.compile(r"_token_\d+$|_\d+$")
 
 
-def time_in_onnxruntime(net: Net, batch: int | None, precision: str, repeats: Repeats, limits: Limits) -> NetTime:
-    """Measure the deploy network: in turns whole, and layer by layer with the profiler, whose cost is in the rows only.
+def time_in_onnxruntime(
+    net: Net, batch: int | None, precision: str, repeats: Repeats, limits: Limits, device: str = "cpu"
+) -> NetTime:
+    """Measure the deploy network whole, and layer by layer with the profiler, whose cost is in the rows only.
 
-    On the CPU: of a GPU's kernels ONNX Runtime's profiler tells only how long the host took to launch them.
+    On the CPU in turns. Of a GPU's kernels the profiler tells how long the host took to launch them: there it runs in a
+    process of its own, in which a launch waits for its kernel (see `onnx_blocking`).
 
     Raises:
         UsageError: an unknown precision.
         InputRefused: a network with several inputs, or one that ONNX Runtime refuses.
+        TrtdreamError: ONNX Runtime cannot use the GPU.
     """
     chosen, model = precision_of(precision), random_model(net)
     shape = input_shape(model, batch)
-    graph, data = graph_of(model, chosen, shape[0]), noise(shape)
-    restart_peak("cpu")
-    with OnnxRunner(graph) as run, TemporaryDirectory() as folder:
-        run(data)
-        peak = peak_memory("cpu")
-        profiled = _profiling_session(graph, Path(folder))
-
-        def in_turns() -> dict[str, float]:
-            start = time.perf_counter()
-            run(data)
-            end = time.perf_counter()
-            profiled.run(None, {run.inputs[0]: data})
-            return {"": (end - start) * 1e3}
-
-        whole = repeat(in_turns, repeats)[""]
-        events = json.loads(Path(profiled.end_profiling()).read_text())
-    profiles = _by_run(events)[-whole.runs :]
+    graph = graph_of(model, chosen, shape[0])
+    measure = _in_turns if device == "cpu" else _apart
+    whole, profiles, peak = measure(graph, shape, repeats, device)
     held = _holding(Names(graph.graph, list(model.graph.layers)), profiles)
     runs = [sums(profile, held.__getitem__) for profile in profiles]
     timings = {key: timing_of([run.get(key, 0.0) for run in runs], whole.warm_up, whole.settled) for key in runs[0]}
     layers = infer_shapes(model.graph, {model.graph.inputs[0]: shape})
     rows = rows_of_profile(timings, layers, precision, number_bytes(chosen), limits)
     added_up = {"forward": timing_of([sum(run.values()) for run in runs], whole.warm_up, whole.settled)}
-    return NetTime(rows, whole, None, added_up, shape[0], peak)
+    return NetTime(rows, whole, None, added_up, shape[0], peak, note="" if device == "cpu" else BLOCKED)
 
 
-def _profiling_session(graph: onnx.ModelProto, folder: Path) -> Any:
-    """What `OnnxRunner` runs, with ONNX Runtime's profiler on."""
-    import onnxruntime
+def _in_turns(graph: onnx.ModelProto, shape: Shape, repeats: Repeats, device: str) -> _Measured:
+    data = noise(shape)
+    restart_peak(device)
+    with OnnxRunner(graph, device) as run, TemporaryDirectory() as folder:
+        run(data)
+        peak = peak_memory(device)
+        with OnnxRunner(graph, device, profile=Path(folder) / "profile") as profiled:
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
-    return onnxruntime.InferenceSession(for_cpu(graph, options), options, providers=["CPUExecutionProvider"])
+            def once() -> dict[str, float]:
+                start = time.perf_counter()
+                run(data)
+                end = time.perf_counter()
+                profiled(data)
+                return {"": (end - start) * 1e3}
+
+            whole = repeat(once, repeats)[""]
+            profiles = read_profile(profiled.end_profiling())
+    return whole, profiles[-whole.runs :], peak
 
 
-def _by_run(events: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
-    """Kernels belong to the run whose time theirs lies in; an event's `ts` and `dur` are microseconds."""
-    spans = sorted((one["ts"], one["ts"] + one["dur"]) for one in events if one["name"] == "model_run")
-    found: list[dict[str, float]] = [{} for _ in spans]
-    for event in events:
-        if event.get("cat") != "Node" or not event["name"].endswith(_MARK):
-            continue
-        index = next((i for i, (start, end) in enumerate(spans) if start <= event["ts"] <= end), None)
-        if index is not None:
-            name = event["name"].removesuffix(_MARK)
-            found[index][name] = found[index].get(name, 0.0) + event["dur"] / 1e3
-    return found
+def _apart(graph: onnx.ModelProto, shape: Shape, repeats: Repeats, device: str) -> _Measured:
+    """Tensors lie on the GPU. ONNX Runtime's memory there is not torch's, so its peak is not known."""
+    import torch
+
+    data, clock = torch.from_numpy(noise(shape)).to(device), clock_for(device)
+    with OnnxRunner(graph, device) as run:
+
+        def once() -> dict[str, float]:
+            clock.wait()
+            start = time.perf_counter()
+            run(data)
+            clock.wait()
+            return {"": (time.perf_counter() - start) * 1e3}
+
+        whole = repeat(once, repeats)[""]
+    return whole, profile_blocking(graph, shape, device, whole.warm_up + whole.runs)[-whole.runs :], None
 
 
 def _holding(names: Names, profiles: Sequence[dict[str, float]]) -> dict[str, Held]:

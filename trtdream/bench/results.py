@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trtdream.bench.conditions import Seen
 from trtdream.bench.limits import Limits
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.nettime import NetTime, Pass
@@ -18,7 +19,7 @@ from trtdream.errors import InputRefused, TrtdreamError
 from trtdream.files import read_file, write_file
 
 FORMAT = "trtdream-bench"
-VERSION = 2
+VERSION = 3
 WHOLE = "(whole)"
 """The name of a row that is of no layer but of all."""
 
@@ -57,10 +58,9 @@ class Result:
     """What one `bench` command measured.
 
     Attributes:
-        what: net, headline, data, train, engine or dream.
+        what: net, headline, data, train, engine or dream; or, as benchmarks/forward, one of the programs there.
         settings: what was asked for: network, batch, precision, device ...
-        doubts: what keeps all of it from being trusted.
-        clocks: of the GPU while it was measured, or why they are not known (see `Watch`).
+        doubts: what keeps all of it from being trusted, beside what was seen.
     """
 
     what: str
@@ -68,7 +68,7 @@ class Result:
     rows: Sequence[Row]
     limits: Limits | None = None
     doubts: Sequence[str] = ()
-    clocks: Mapping[str, Any] = field(default_factory=dict)
+    seen: Seen = Seen()  # noqa: RUF009  frozen
 
     def document(self) -> dict[str, Any]:
         """What `--json` writes (see results.schema.json)."""
@@ -82,8 +82,9 @@ class Result:
             "machine": {**describe_machine(), "threads": torch.get_num_threads()},
             "load_average": load_average(),
             "settings": dict(self.settings),
-            "doubts": list(self.doubts),
-            "clocks": dict(self.clocks),
+            "doubts": [*self.doubts, *self.seen.doubts],
+            "clocks": dict(self.seen.clocks),
+            "others": self.seen.others,
             "rows": [row.as_document() for row in self.rows],
         }
         return found if self.limits is None else {**found, "limits": vars(self.limits)}
@@ -160,8 +161,7 @@ def _work(each: Pass) -> dict[str, Any]:
         "bytes": each.work.bytes,
         "flops_per_s": round(each.work.flops / seconds) if seconds else None,
         "bytes_per_s": round(each.work.bytes / seconds) if seconds else None,
-        "limit": each.bound.limit,
-        "of_limit": round(each.bound.share, 4),
+        **each.bound.as_document(),
     }
 
 

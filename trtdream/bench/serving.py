@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,12 @@ import numpy as np
 
 from trtdream.bench.clock import clock_for
 from trtdream.bench.exported import inputs_for, open_runner
+from trtdream.bench.limits import Limits, LimitsOf
 from trtdream.bench.nettime import launch_bound
+from trtdream.bench.onnx_work import FileWork
 from trtdream.bench.results import Row, per_image
 from trtdream.bench.timing import Repeats, Timing, repeat, timing_of
+from trtdream.console import say
 from trtdream.errors import TrtdreamError
 
 if TYPE_CHECKING:
@@ -41,11 +44,14 @@ class Load:
     repeats: Repeats = field(default_factory=lambda: Repeats(runs=100, warm_up=10, seconds=10))
 
 
-def time_serving(file: Path, device: str, load: Load, on_part: Callable[[str], None] = lambda _: None) -> Iterator[Row]:
+def time_serving(
+    file: Path, device: str, load: Load, limits_of: LimitsOf, on_part: Callable[[str], None] = lambda _: None
+) -> Iterator[Row]:
     """Rows of cold start, latency and, for each number of threads, throughput.
 
     Args:
         file: a .engine or .onnx with its manifest beside it (an .onnx may have none).
+        limits_of: a device's ceilings; rates are held against them where the file's .onnx lies beside it.
         on_part: told what is measured next.
 
     Raises:
@@ -63,11 +69,29 @@ def time_serving(file: Path, device: str, load: Load, on_part: Callable[[str], N
         on_part("latency")
         copied = _latency(runner, arrays, "cpu", load.repeats)
         resident = _latency(runner, _on_device(arrays), "cuda", load.repeats) if device != "cpu" else None
-        yield from _latency_rows(copied, resident, images)
+        held = _Held(file, images, limits_of(device))
+        yield from map(held.row, _latency_rows(copied, resident, images))
         for data, part in ((arrays, COPIES), *(((_on_device(arrays), NO_COPIES),) if device != "cpu" else ())):
             for threads in load.threads:
                 on_part(f"{threads} thread(s), {part}")
-                yield _throughput(file, runner, data, threads, part, images, load.seconds)
+                yield held.row(_throughput(file, runner, data, threads, part, images, load.seconds))
+
+
+class _Held:
+    """Holds rows against the machine's ceilings, where it can be known what the file has to do."""
+
+    def __init__(self, file: Path, images: int, limits: Limits) -> None:
+        self._limits = limits
+        try:
+            self._work: FileWork | None = FileWork(file, images)
+        except TrtdreamError as error:
+            say(f"no shares of the machine's limits: {error}")
+            self._work = None
+
+    def row(self, row: Row) -> Row:
+        rate = row.extra.get("images_per_s")
+        bound = self._work.bound(1e3 * row.extra["images"] / rate, self._limits) if self._work and rate else None
+        return replace(row, extra={**row.extra, **bound.as_document()}) if bound else row
 
 
 def _latency(runner: Runner, data: Mapping[str, Array], device: str, repeats: Repeats) -> dict[str, Timing]:

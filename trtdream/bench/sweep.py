@@ -10,6 +10,7 @@ from trtdream.bench.nettime import PARTS
 from trtdream.bench.results import WHOLE, Row, per_image
 from trtdream.bench.subject import Setting, Subject, halving
 from trtdream.bench.timing import Repeats
+from trtdream.bench.work import BOTH
 from trtdream.net.net import Net
 
 _QUICK = Repeats(runs=5, warm_up=1, seconds=2)
@@ -31,6 +32,6 @@ def _rows(net: Net, setting: Setting) -> list[Row]:
     times = time_whole(subject, _QUICK)
     return [
         Row(WHOLE, f"{part}, batch {subject.batch}", times[part], extra=per_image(times[part], subject.batch))
-        for part in (*PARTS, "forward + backward")
+        for part in (*PARTS, BOTH)
         if part in times
     ]

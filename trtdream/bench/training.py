@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.clock import clock_for
+from trtdream.bench.limits import Limits, bound_of_all
+from trtdream.bench.marked import WINDOWS, MarkedStep, WatchedFeeding
 from trtdream.bench.memory import peak_memory, restart_peak
+from trtdream.bench.products import TF32
 from trtdream.bench.results import Row, per_image
 from trtdream.bench.subject import halving
 from trtdream.bench.timing import STABLE, Timing, timing_of
-from trtdream.net.graph import Graph
+from trtdream.bench.work import Work
 from trtdream.recipe.schema import Recipe
 from trtdream.train.assemble import assemble, device_of
 from trtdream.train.compute import Compute, apply_settings, resolve_compute
@@ -26,14 +28,11 @@ from trtdream.train.loop import Parts, Training
 from trtdream.train.metrics import Metric, Metrics
 from trtdream.train.progress import Progress
 from trtdream.train.report import Report
-from trtdream.train.rules import Rate
 from trtdream.train.saving import Saving
-from trtdream.train.step import Inputs, Outcome, Step
+from trtdream.train.step import Step
 from trtdream.train.world import World
 
 _WARM_UP_RECORDED = 8  # iterations in which a step is compiled, and recorded as a CUDA graph
-_WINDOWS = 5  # from display to display; one before them warms up
-PARTS = ("wait for data", "forward", "backward", "update", "logging")
 _TOLERANCE = 0.1
 
 
@@ -48,6 +47,8 @@ class StepTime:
         images: of an iteration.
         form: what the recipe computes in, in words.
         apart: whether the parts are of another form than the whole: a compiled one or a CUDA graph has no parts.
+        works: what an iteration has to do, by the parts that compute; "step" is all of it.
+        precision: what the ceilings call that of the products.
     """
 
     parts: Mapping[str, Timing]
@@ -57,6 +58,8 @@ class StepTime:
     form: str
     apart: bool
     peak_bytes: int | None
+    works: Mapping[str, Sequence[Work]] = field(default_factory=dict)
+    precision: str = "float32"
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -78,7 +81,7 @@ def time_training(recipe: Recipe, iterations: int, on_part: Callable[[str], None
         UsageError, InputRefused: whatever is wrong with the recipe's nets, data or settings.
         TrtdreamError: the loss is not finite.
     """
-    display = max(1, min(recipe.solver.display or 1, iterations // _WINDOWS))
+    display = max(1, min(recipe.solver.display or 1, iterations // WINDOWS))
     device = device_of(recipe)
     asked = resolve_compute(recipe, device, World())
     windows: list[Metric] = []
@@ -86,20 +89,22 @@ def time_training(recipe: Recipe, iterations: int, on_part: Callable[[str], None
         short = _shortened(recipe, asked, Path(name))
         restart_peak(device.type)
         on_part("the parts of a step")
-        with _Assembled(_of_length(short, 1, (_WINDOWS + 1) * display)) as saving:
-            marked = _MarkedStep(saving.step, clock_for(device.type))
-            feeding = _WatchedFeeding(saving.feeding)
+        with _Assembled(_of_length(short, 1, (WINDOWS + 1) * display)) as saving:
+            marked = MarkedStep(saving.step, clock_for(device.type))
+            feeding = WatchedFeeding(saving.feeding)
             _run(saving, marked, feeding, lambda _: marked.iteration_done(feeding.take()))
-            parts = marked.timings(display)
+            parts, works = marked.timings(display), marked.works(asked.dtype.itemsize)
         on_part("whole steps")
         apart = asked.compile or asked.cuda_graph
         warming = max(1, ceil(_WARM_UP_RECORDED / display)) if apart else 1
-        with _Assembled(_of_length(short, display, (warming + _WINDOWS) * display + 1)) as saving:
+        with _Assembled(_of_length(short, display, (warming + WINDOWS) * display + 1)) as saving:
             _run(saving, saving.step, saving.feeding, windows.append)
     images = recipe.data.train.batch * recipe.solver.iter_size
-    paces = [images / one.images_per_second * 1e3 for one in windows if one.images_per_second][-_WINDOWS:]
+    paces = [images / one.images_per_second * 1e3 for one in windows if one.images_per_second][-WINDOWS:]
     whole = timing_of(paces, warming * display + 1, _settled(paces))
-    return StepTime(parts, whole, images, display, asked.describe(), apart, peak_memory(device.type))
+    precision = TF32 if asked.tf32 else str(asked.dtype).removeprefix("torch.")
+    peak = peak_memory(device.type)
+    return StepTime(parts, whole, images, display, asked.describe(), apart, peak, works, precision)
 
 
 def time_recipe(recipe: Recipe, iterations: int, on_part: Callable[[str], None] = lambda _: None) -> StepTime:
@@ -113,11 +118,21 @@ def time_recipe(recipe: Recipe, iterations: int, on_part: Callable[[str], None] 
     return halving(recipe.data.train.batch, run)
 
 
-def rows_of_step(found: StepTime) -> list[Row]:
+def rows_of_step(found: StepTime, limits: Limits) -> list[Row]:
     """Each part, then the whole."""
-    rows = [Row("step", part, timing) for part, timing in found.parts.items()]
+    rows = [
+        Row("step", part, timing, extra=share_of_limit(found, part, limits)) for part, timing in found.parts.items()
+    ]
     extra = {**per_image(found.whole, found.images), "form": found.form, "peak_bytes": found.peak_bytes}
-    return [*rows, Row("step", "whole", found.whole, extra=extra)]
+    return [*rows, Row("step", "whole", found.whole, extra={**extra, **share_of_limit(found, "step", limits)})]
+
+
+def share_of_limit(found: StepTime, part: str, limits: Limits) -> dict[str, Any]:
+    """How near a part, or all as "step", comes to the machine's ceilings; nothing for one that only waits."""
+    if part not in found.works:
+        return {}
+    timing = found.parts.get(part, found.whole)
+    return bound_of_all(timing.median_ms, found.works[part], found.precision, limits).as_document()
 
 
 def _shortened(recipe: Recipe, compute: Compute, folder: Path) -> Recipe:
@@ -160,75 +175,6 @@ def _run(saving: Saving, step: Step, feeding: Feeding, on_metric: Callable[[Metr
     finally:
         metrics.close()
         log.close()
-
-
-class _WatchedFeeding(Feeding):
-    """Notes how long its batches were waited for."""
-
-    def __init__(self, feeding: Feeding) -> None:
-        super().__init__(feeding.loader, feeding.pictures)
-        self._waited = 0.0
-
-    def next(self, graph: Graph) -> Inputs:
-        start = time.perf_counter()
-        inputs = super().next(graph)
-        self._waited += time.perf_counter() - start
-        return inputs
-
-    def take(self) -> float:
-        """Milliseconds since this was last asked."""
-        waited, self._waited = self._waited, 0.0
-        return waited * 1e3
-
-
-class _MarkedStep(Step):
-    """The plain step of a training, its parts marked."""
-
-    def __init__(self, step: Step, clock: Clock) -> None:
-        super().__init__(step.net, step.update, step.world)
-        self._clock = clock
-        self._forwards: list[list[Any]] = []
-        self._iterations: list[dict[str, float]] = []
-        self._last = time.perf_counter()
-        self._inside = 0.0
-        self.net.register_forward_pre_hook(lambda *_: self._forwards.append([clock.mark()]))
-        self.net.register_forward_hook(lambda *_: self._forwards[-1].append(clock.mark()))
-
-    def run(self, batches: Sequence[Inputs], rate: Rate) -> Outcome:
-        clock, began = self._clock, time.perf_counter()
-        self._forwards.clear()
-        start = clock.mark()
-        self.update.forget_gradients()
-        loss, outputs = self.forward_backward(batches)
-        turned = clock.mark()
-        self.update.apply(rate)
-        end = clock.mark()
-        clock.wait()
-        forward = sum(clock.between(*marks) for marks in self._forwards)
-        backward = clock.between(start, turned) - forward
-        parts = {"forward": forward, "backward": backward, "update": clock.between(turned, end)}
-        self._iterations.append(parts)
-        self._inside = (time.perf_counter() - began) * 1e3
-        return Outcome(loss, outputs)
-
-    def iteration_done(self, waited_ms: float) -> None:
-        """The display of the iteration is done too: what was neither waiting nor computing was its cost."""
-        now = time.perf_counter()
-        whole = (now - self._last) * 1e3
-        self._iterations[-1] |= {"wait for data": waited_ms, "logging": whole - waited_ms - self._inside}
-        self._last = now
-
-    def timings(self, display: int) -> dict[str, Timing]:
-        """By part, each sample the mean of the iterations from one display to the next; a display's cost shared out."""
-        done = [one for one in self._iterations if "logging" in one]
-        last = done[-_WINDOWS * display :]
-        found = {}
-        for part in PARTS:
-            share = display * display if part == "logging" else display
-            each = [one[part] for one in last]
-            means = [sum(each[start : start + display]) / share for start in range(0, len(each), display)]
-            found[part] = timing_of(means, len(done) - len(last))
-        return found
 
 
 def _settled(paces: Sequence[float]) -> bool:

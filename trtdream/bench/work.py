@@ -9,6 +9,8 @@ from math import prod
 from trtdream.net.kind import Shape
 from trtdream.net.shapes import LayerShapes
 
+BOTH = "forward + backward"
+
 
 @dataclass(frozen=True)
 class Work:
@@ -24,14 +26,41 @@ def forward_work(shapes: LayerShapes, number_bytes: int) -> Work:
     return Work(2 * shapes.macs, moved * number_bytes)
 
 
-def backward_work(shapes: LayerShapes, number_bytes: int, to_bottoms: bool) -> Work:
+def backward_work(shapes: LayerShapes, number_bytes: int, to_bottoms: bool, to_weights: bool = True) -> Work:
     """A product for the weights' gradient, and one for the bottoms' where something below wants it.
 
     Read are bottoms, weights and the tops' gradient; written the gradients of the weights and of the bottoms.
     """
-    products = bool(shapes.weights) + to_bottoms
-    moved = _size(shapes.bottoms) * (1 + to_bottoms) + 2 * shapes.parameters + _size(shapes.tops)
+    products = (bool(shapes.weights) and to_weights) + to_bottoms
+    moved = _size(shapes.bottoms) * (1 + to_bottoms) + (1 + to_weights) * shapes.parameters + _size(shapes.tops)
     return Work(2 * products * shapes.macs, moved * number_bytes)
+
+
+def training_works(layers: Sequence[LayerShapes], number_bytes: int, force_backward: bool) -> dict[str, list[Work]]:
+    """What the layers have to do: forward, backward, both, the update, and all of it, a step."""
+    computing = [shapes for shapes in layers if not shapes.step.layer.kind.is_input]
+    wanted = wants_gradient(layers, force_backward)
+    forward = [forward_work(shapes, number_bytes) for shapes in computing]
+    backward = [
+        backward_work(shapes, number_bytes, any(wanted[value] for value in shapes.step.reads))
+        for shapes in computing
+        if any(wanted[value] for value in shapes.step.writes)
+    ]
+    both, update = forward + backward, [_update_work(layers)]
+    return {"forward": forward, "backward": backward, BOTH: both, "update": update, "step": both + update}
+
+
+def dreaming_works(layers: Sequence[LayerShapes], number_bytes: int) -> list[Work]:
+    """What a step uphill has to do: forward, and the gradient to the picture but to no weight."""
+    computing = [shapes for shapes in layers if not shapes.step.layer.kind.is_input]
+    forward = [forward_work(shapes, number_bytes) for shapes in computing]
+    return forward + [backward_work(shapes, number_bytes, True, to_weights=False) for shapes in reversed(computing)]
+
+
+def _update_work(layers: Sequence[LayerShapes]) -> Work:
+    """SGD with momentum, in float32 whatever the blobs are: three numbers a weight are read, two written."""
+    learned = sum(weight.size for shapes in layers for weight in shapes.weights if weight.learned)
+    return Work(0, 5 * 4 * learned)
 
 
 def wants_gradient(layers: Sequence[LayerShapes], force: bool) -> Mapping[str, bool]:

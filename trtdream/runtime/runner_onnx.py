@@ -26,13 +26,16 @@ class OnnxRunner(Closing):
         model: a file, or a model in memory.
         device: "cpu", "cuda" or "cuda:N". ONNX Runtime falls back to the CPU in silence; here that is an error.
         threads: how many the CPU provider uses; 0 leaves it to ONNX Runtime (one a core).
+        profile: what the name of the profiler's file begins with; None for no profiler. See `end_profiling`.
 
     Raises:
         InputRefused: ONNX Runtime does not take the model.
         TrtdreamError: a CUDA device was asked for and is not there.
     """
 
-    def __init__(self, model: Path | onnx.ModelProto, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(
+        self, model: Path | onnx.ModelProto, device: str = "cpu", threads: int = 0, profile: Path | None = None
+    ) -> None:
         import onnxruntime
 
         self._runtime = onnxruntime
@@ -40,12 +43,15 @@ class OnnxRunner(Closing):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
         content = for_cpu(model, options) if device == "cpu" else _content(model)
         providers: list[Any] = [_CPU]
         if device != "cpu":
             import torch  # noqa: F401  brings the CUDA libraries that ONNX Runtime looks for
 
-            providers = [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), _CPU]
+            about = {"device_id": int(device.partition(":")[2] or 0), "use_tf32": 0}  # float32 is float32
+            providers = [(_CUDA, about), _CPU]
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=providers)
         except Exception as error:  # onnxruntime's own classes share no base but this
@@ -62,6 +68,10 @@ class OnnxRunner(Closing):
     def description(self) -> str:
         where = "the CPU" if self._device == "cpu" else "CUDA"
         return f"ONNX Runtime {self._runtime.__version__} on {where}"
+
+    def end_profiling(self) -> Path:
+        """The file of the profile, JSON in Chrome's trace form."""
+        return Path(self._session.end_profiling())
 
     def __call__(self, batch: Batch) -> dict[str, Array]:
         given = by_name(batch, self.inputs)

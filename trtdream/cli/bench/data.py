@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_doubts, print_rows
+from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_rows, print_seen
 from trtdream.cli.options import DeviceOption, ForceOption
 from trtdream.console import say
 
@@ -35,8 +35,9 @@ def data(
     CaffeNet's transform: crop anywhere, every other one mirrored, mean values. Shuffled.
     """
     files = Files(file, report, force)
+    from trtdream.bench.conditions import Conditions
     from trtdream.bench.feeding import time_source
-    from trtdream.bench.nvml import Watch
+    from trtdream.bench.limits import limits_of
     from trtdream.bench.results import Result
     from trtdream.bench.timing import Repeats
     from trtdream.data.feed import Feed
@@ -48,9 +49,13 @@ def data(
     counts = threads or sorted({1, len(os.sched_getaffinity(0))})
     feeds = [Feed(batch, threads=count, device=device, on_bad="skip") for count in counts]
     repeats = Repeats(runs, warm_up=3, seconds=10)
-    with Watch(device) as watch:
-        rows = list(time_source(source, root, transform, feeds, repeats, lambda part: say(f"measuring {part} ...")))
+    limits = limits_of("cpu")  # measured before, if they are not known
+    with Conditions(device) as conditions:
+        found = time_source(
+            source, root, transform, feeds, repeats, limits_of, lambda part: say(f"measuring {part} ...")
+        )
+        rows = list(found)
     print_rows(rows)
-    print_doubts(watch.doubts, watch.document)
+    print_seen(conditions.seen)
     settings = {"source": str(source), "batch": batch, "size": size, "crop": crop, "device": device}
-    files.write(Result("data", settings, rows, None, watch.doubts, watch.document))
+    files.write(Result("data", settings, rows, limits, (), conditions.seen))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_doubts, print_rows
+from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_rows, print_seen
 from trtdream.cli.options import DeviceOption, ForceOption, NetOption, OfflineOption, WeightsOption
 from trtdream.console import results
 
@@ -29,9 +29,10 @@ def dream(
 ) -> None:
     """How long a dream takes: a step at each octave's size, and the whole picture."""
     files = Files(file, report, force)
-    from trtdream.bench.dreaming import noise, time_dream
-    from trtdream.bench.nvml import Watch
-    from trtdream.bench.results import Result, Row
+    from trtdream.bench.conditions import Conditions
+    from trtdream.bench.dreaming import noise, rows_of_dream, time_dream
+    from trtdream.bench.limits import limits_of
+    from trtdream.bench.results import Result
     from trtdream.bench.timing import Repeats
     from trtdream.dream.computing import Computing
     from trtdream.recipe.dream_schema import Layer, Settings
@@ -42,15 +43,15 @@ def dream(
     settings = Settings(layers=(Layer(name=layer),), octaves=octaves, iterations=iterations)
     model = open_model(net, weights, offline)
     device = pick_device(device)
-    with Watch(device) as watch:
-        times = time_dream(model, noise((height, width)), settings, Computing(device), Repeats(runs, warm_up=1))
-    rows = [Row(f"{w} x {h}", "step", timing) for (h, w), timing in times.steps]
-    rows.append(Row(f"{width} x {height}", "dream", times.whole))
+    computing, limits = Computing(device), limits_of(device)
+    with Conditions(device) as conditions:
+        times = time_dream(model, noise((height, width)), settings, computing, Repeats(runs, warm_up=1))
+    rows = rows_of_dream(times, (height, width), model, settings, computing, limits)
     print_rows(rows)
     results.print(model.line, markup=False)
-    print_doubts(watch.doubts, watch.document)
+    print_seen(conditions.seen)
     asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations, "device": device}
-    files.write(Result("dream", {**model.provenance, **asked}, rows, None, watch.doubts, watch.document))
+    files.write(Result("dream", {**model.provenance, **asked}, rows, limits, (), conditions.seen))
 
 
 def _parse_size(text: str) -> tuple[int, int]:

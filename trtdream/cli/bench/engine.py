@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_doubts, print_rows
+from trtdream.cli.bench.output import FileOption, Files, ReportOption, print_rows, print_seen
 from trtdream.cli.options import DeviceOption, ForceOption
 from trtdream.console import say
 
@@ -31,17 +31,19 @@ def engine(
     Each thread has an execution context of its own. A cold start is a new process, from its start to its first answer.
     """
     files = Files(json_file, report, force)
-    from trtdream.bench.nvml import Watch
+    from trtdream.bench.conditions import Conditions
+    from trtdream.bench.limits import limits_of
     from trtdream.bench.results import Result
     from trtdream.bench.serving import Load, time_serving
     from trtdream.runtime.device import pick_device
 
     device = pick_device(device)
     load = Load(batch, tuple(threads or (1, 2, 4)), seconds)
-    with Watch(device) as watch:
-        rows = list(time_serving(file, device, load, lambda part: say(f"measuring {part} ...")))
+    with Conditions(device) as conditions:
+        rows = list(time_serving(file, device, load, limits_of, lambda part: say(f"measuring {part} ...")))
     print_rows(rows)
-    print_doubts(watch.doubts, watch.document)
+    print_seen(conditions.seen)
     images = next((row.extra["images"] for row in rows if "images" in row.extra), None)
+    limits = limits_of("cuda" if file.suffix == ".engine" else device)
     settings = {"file": file.name, "batch": images, "device": device}
-    files.write(Result("engine", settings, rows, None, watch.doubts, watch.document))
+    files.write(Result("engine", settings, rows, limits, (), conditions.seen))

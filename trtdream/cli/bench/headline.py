@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, explain_marks, milliseconds, print_doubts
+from trtdream.cli.bench.output import (
+    FileOption,
+    Files,
+    ReportOption,
+    explain_marks,
+    milliseconds,
+    of_the_limit,
+    print_seen,
+)
 from trtdream.cli.options import DeviceOption, ForceOption
 from trtdream.console import results, say, table
 
@@ -32,22 +40,22 @@ def headline(
     if context.invoked_subcommand is not None:
         return
     files = Files(file, report, force)
+    from trtdream.bench.conditions import Conditions
     from trtdream.bench.details import details
     from trtdream.bench.headline import headline
     from trtdream.bench.limits import limits_of
-    from trtdream.bench.nvml import Watch
     from trtdream.bench.results import Result
     from trtdream.bench.subject import Setting
     from trtdream.runtime.device import pick_device
 
     device = pick_device(device)
     limits, setting = limits_of(device), Setting(device=device)
-    with Watch(device) as watch:
+    with Conditions(device) as conditions:
         rows = list(headline(setting, limits, lambda part: say(f"measuring {part} ...")))
     _print(rows)
-    print_doubts(watch.doubts, watch.document)
+    print_seen(conditions.seen)
     settings = {"device": device, "precision": setting.precision}
-    result = Result("headline", settings, rows, limits, watch.doubts, watch.document)
+    result = Result("headline", settings, rows, limits, (), conditions.seen)
     further = list(details(rows, setting, limits, lambda part: say(f"measuring {part} ..."))) if report else []
     files.write(result, *further)
 
@@ -77,11 +85,10 @@ def _print(rows: Sequence[Row]) -> None:
 
 def _numbers(row: Row) -> list[str]:
     each, rate = row.extra.get("ms_per_image"), row.extra.get("images_per_s")
-    limit = f"{row.extra['of_limit']:.0%} ({row.extra['limit']})" if "limit" in row.extra else ""
     return [
         str(row.extra.get("images", row.extra.get("size", ""))),
         milliseconds(row),
         f"{each:.4g}" if each else "",
         f"{rate:,.1f}" if rate else "",
-        limit,
+        of_the_limit(row),
     ]

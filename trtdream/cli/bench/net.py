@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, explain_marks, milliseconds, print_doubts
+from trtdream.cli.bench.output import FileOption, Files, ReportOption, explain_marks, milliseconds, print_seen
 from trtdream.cli.layers import parse_phase, parse_shapes
 from trtdream.cli.options import DeviceOption, ForceOption
 from trtdream.console import results, say, table
@@ -48,22 +48,22 @@ def net(
     latter, and tell by their own profilers; layers that they fuse are one row.
     """
     files = Files(file, report, force)
+    from trtdream.bench.conditions import Conditions
     from trtdream.bench.limits import limits_of
-    from trtdream.bench.netbench import BACKENDS, NetRequest, check_layers, sweep, time_net
-    from trtdream.bench.nvml import Watch
+    from trtdream.bench.netbench import NetRequest, check_layers, sweep, time_net
     from trtdream.bench.results import Result, rows_of
     from trtdream.bench.subject import Setting
     from trtdream.bench.timing import Repeats
     from trtdream.runtime.device import pick_device
 
     default = "TRAIN" if backend == "torch" else "TEST"
-    chosen = pick_device(BACKENDS.get(backend, device) if device == "auto" else device)
+    chosen = pick_device(device)
     setting = Setting(chosen, precision, parse_phase(phase or default), batch, parse_shapes(inputs or []))
     request = NetRequest(name, backend, setting, Repeats(iterations, warm_up=3)).checked()
     check_layers(request, layers or [])
     limits = limits_of(setting.device)
     say(f"measuring {request.net.name}, {iterations} runs layer by layer and as many of the whole alone ...")
-    with Watch(setting.device) as watch:
+    with Conditions(setting.device) as conditions:
         times = time_net(request, limits)
         swept = sweep(request, times.batch) if report else []
     rows = rows_of(times)
@@ -71,8 +71,9 @@ def net(
     _print(times, rows, layers or [], title)
     if precision not in limits.flops_per_s:
         results.print(f"no ceiling of {precision} arithmetic is known for {setting.device}: shares are those of memory")
-    print_doubts((*times.doubts, *watch.doubts), watch.document)
-    result = Result("net", request.settings(times.batch), [*rows, *swept], limits, times.doubts, watch.document)
+    print_seen(conditions.seen, times.doubts)
+    settings = {**request.settings(times.batch), **({"note": times.note} if times.note else {})}
+    result = Result("net", settings, [*rows, *swept], limits, times.doubts, conditions.seen)
     files.write(result)
 
 
@@ -108,6 +109,8 @@ def _print_wholes(times: NetTime) -> None:
     else:
         whole = sum(timing.median_ms for timing in times.wholes.values())
         results.print(f"forward-backward: {whole:.4g} ms, {whole / times.batch:.4g} ms/image")
+    if times.note:
+        results.print(times.note, markup=False)
     if times.peak_bytes is not None:
         results.print(f"memory at its peak: {times.peak_bytes / 2**20:.0f} MiB")
 

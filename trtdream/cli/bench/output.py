@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trtdream.console import results, say, table
 
 if TYPE_CHECKING:
+    from trtdream.bench.conditions import Seen
     from trtdream.bench.results import Result, Row
 
 MARK = " *"
@@ -57,6 +58,11 @@ def milliseconds(row: Row) -> str:
     return "-" if row.timing is None else f"{row.timing.median_ms:.4g}{MARK if row.doubts else ''}"
 
 
+def of_the_limit(row: Row) -> str:
+    """How much of which of the machine's ceilings a row reached, where that is known."""
+    return f"{row.extra['of_limit']:.0%} ({row.extra['limit']})" if "limit" in row.extra else ""
+
+
 def explain_marks(rows: Sequence[Row]) -> None:
     """What the marks mean, if there are any."""
     measured = [row for row in rows if row.timing is not None]
@@ -73,26 +79,29 @@ def explain_marks(rows: Sequence[Row]) -> None:
             results.print(f"* {row.name}, {row.part}: {warning}", markup=False)
 
 
-def print_doubts(doubts: Sequence[str], clocks: dict[str, Any]) -> None:
+def print_seen(seen: Seen, doubts: Sequence[str] = ()) -> None:
     """What keeps all of a result from being trusted; and a GPU's clocks."""
-    for doubt in doubts:
+    from trtdream.bench.nvml import NO_GPU
+
+    for doubt in (*doubts, *seen.doubts):
         results.print(f"doubtful: {doubt}", markup=False)
+    clocks = seen.clocks
     if "median_mhz" in clocks:
         results.print(f"clocks: {clocks['median_mhz']} of {clocks['limit_mhz']} MHz, lowest {clocks['least_mhz']}")
-    elif clocks.get("absent") and clocks["absent"] != "no GPU is measured":
+    elif clocks["absent"] != NO_GPU:
         results.print(f"clocks not read: {clocks['absent']}", markup=False)
 
 
 def print_rows(rows: Sequence[Row]) -> None:
     """A plain table of rows: percentiles and throughput where they tell something."""
-    right = ("p50, ms", "p90, ms", "p99, ms", "images/s")
+    right = ("p50, ms", "p90, ms", "p99, ms", "images/s", "of the limit")
     shown = table("what", "part", *right, "", right=right)
     for row in rows:
         if row.timing is None:
-            shown.add_row(row.name, row.part, "-", "", "", "", f"not measured: {row.absent}")
+            shown.add_row(row.name, row.part, "-", "", "", "", "", f"not measured: {row.absent}")
             continue
         rate = row.extra.get("images_per_s")
         tail = (f"{row.timing.p90_ms:.4g}", f"{row.timing.p99_ms:.4g}", f"{rate:,.1f}" if rate else "")
-        shown.add_row(row.name, row.part, milliseconds(row), *tail, "")
+        shown.add_row(row.name, row.part, milliseconds(row), *tail, of_the_limit(row), "")
     results.print(shown)
     explain_marks(rows)

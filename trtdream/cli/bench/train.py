@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from trtdream.cli.bench import commands
-from trtdream.cli.bench.output import FileOption, Files, ReportOption, explain_marks, milliseconds, print_doubts
+from trtdream.cli.bench.output import (
+    FileOption,
+    Files,
+    ReportOption,
+    explain_marks,
+    milliseconds,
+    of_the_limit,
+    print_seen,
+)
 from trtdream.cli.options import ForceOption
 from trtdream.cli.recipe import OverridesArgument, RecipeArgument, RootOption
 from trtdream.console import results, say, table
@@ -25,7 +33,8 @@ def train(
 ) -> None:
     """Where a training step's time goes: wait for data, forward, backward, update, logging. Nothing is kept."""
     files = Files(file, report, force)
-    from trtdream.bench.nvml import Watch
+    from trtdream.bench.conditions import Conditions
+    from trtdream.bench.limits import limits_of
     from trtdream.bench.results import Result
     from trtdream.bench.training import rows_of_step, time_recipe
     from trtdream.recipe.load import load_recipe
@@ -33,19 +42,23 @@ def train(
     from trtdream.train.assemble import device_of
 
     loaded = load_recipe(find_recipe(recipe), overrides or (), root)
-    with Watch(device_of(loaded).type) as watch:
+    device = device_of(loaded).type
+    limits = limits_of(device)
+    with Conditions(device) as conditions:
         found = time_recipe(loaded, iterations, lambda part: say(f"measuring {part} ..."))
-    rows = rows_of_step(found)
-    shown = table("part", "ms", "share", right=("ms", "share"), title=f"{recipe}, {found.images} images, {found.form}")
+    rows = rows_of_step(found, limits)
+    right = ("ms", "share", "of the limit")
+    shown = table("part", *right, right=right, title=f"{recipe}, {found.images} images, {found.form}")
     whole = found.whole.median_ms
     for row in rows:
-        shown.add_row(row.part, milliseconds(row), f"{row.timing.median_ms / whole:.1%}" if row.timing else "")
+        share = f"{row.timing.median_ms / whole:.1%}" if row.timing else ""
+        shown.add_row(row.part, milliseconds(row), share, of_the_limit(row))
     results.print(shown)
     each = whole / found.images
     results.print(f"{each:.4g} ms/image, {1e3 / each:,.1f} images/s; a display every {found.display} iterations")
     if found.apart:
         results.print("the parts are those of the plain step: a compiled step or a CUDA graph has none of its own")
     explain_marks(rows)
-    print_doubts((*found.doubts, *watch.doubts), watch.document)
+    print_seen(conditions.seen, found.doubts)
     settings = {"recipe": recipe, "batch": found.images, "form": found.form, "display": found.display}
-    files.write(Result("train", settings, rows, None, found.doubts, watch.document))
+    files.write(Result("train", settings, rows, limits, found.doubts, conditions.seen))
