@@ -49,7 +49,7 @@ def dream(
     l2: of.L2Option = None,
     keep_colours: of.KeepColoursOption = False,
     classic: of.ClassicOption = False,
-    precision: of.PrecisionOption = "float32",
+    precision: of.PrecisionOption = "auto",
     tile: of.TileOption = 0,
     memory: of.MemoryOption = None,
     zoom: of.ZoomOption = None,

@@ -73,7 +73,7 @@ PrecisionOption = Annotated[
     _option(
         _FAST,
         "--precision",
-        "Of the network: float32, or, faster on a GPU, fp16 (a step's gradient within 10 %) or bf16 (25 %).",
+        "Gradients go back in float32, fp16 (within 0.2 % of it; a GPU's) or bf16 (1 %); auto: fp16 on a GPU.",
     ),
 ]
 TileOption = Annotated[int, _option(_FAST, "--tile", "Take the picture in tiles of that many pixels; same result.")]

@@ -88,8 +88,6 @@ def dream_and_write(
 
     sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
     _announce(dreamer.model, dreamer.settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
-    if dreamer.computing.note:
-        say(dreamer.computing.note)
     making = Making(picture) if files.making else None
     made = metadata(made_by)
     looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say, made)

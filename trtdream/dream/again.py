@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from trtdream.dream.computing import Computing
+from trtdream.dream.computing import PRECISIONS, Computing
 from trtdream.dream.dreamer import Dreamer, usable_octaves
 from trtdream.dream.octaves import Size
 from trtdream.dream.provenance import record
@@ -35,9 +35,6 @@ class Ready:
     source: Path
     picture: np.ndarray
     made_by: dict[str, Any]
-
-
-_PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def read_record(picture: Path) -> dict[str, Any]:
@@ -78,8 +75,15 @@ def prepare(model: Model, made_by: Mapping[str, Any], picture: Path, device: str
         then = (pixels.shape[0], pixels.shape[1])
         pixels = enlarged(pixels, longest)
         settings = settings_for(model, settings, then, (pixels.shape[0], pixels.shape[1]))
-    dreamer = Dreamer(model, settings, Computing(device, _PRECISIONS.get(str(made_by.get("precision")), "float32")))
+    dreamer = Dreamer(model, settings, Computing(device, _precision(made_by, device)))
     return Ready(dreamer, source, pixels, record(dreamer, source, made_by.get("net"), str(made_by["source"])))
+
+
+def _precision(made_by: Mapping[str, Any], device: str) -> str:
+    """That of the record, or the device's own where it has not that."""
+    found = {gradients or "float32": name for name, gradients in PRECISIONS.items() if name != "auto"}
+    precision = found.get(str(made_by.get("precision")), "auto")
+    return "auto" if precision == "fp16" and device == "cpu" else precision
 
 
 def recorded_units(made_by: Mapping[str, Any], picture: Path) -> tuple[list[Unit], Climb]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from trtdream.dream.octaves import Size, fitting, octave_sizes, pyramid, strengt
 from trtdream.dream.recorded import RecordedAscent
 from trtdream.dream.tiles import SpareEngine, Tiling
 from trtdream.dream.watch import Dream, Moment, Octave, Watch
-from trtdream.dream.wishes import guide_blob, objective_of, values_of
+from trtdream.dream.wishes import objective_of, values_of
 from trtdream.errors import InputRefused
 from trtdream.net.forms import Forms
 from trtdream.net.shapes import infer_shapes
@@ -42,16 +43,20 @@ class Dreamer:
     def __init__(self, model: Model, settings: Settings, computing: Computing | None = None) -> None:
         self.model, self.settings = model, settings
         self.computing = computing or Computing()
-        device, dtype = self.computing.device, self.computing.dtype
+        device = self.computing.device
         self.canvas = Canvas(model.pictures, device, settings.classic)
         seen = fully_convolutional(model) if settings.classes else model
-        self.module = seen.module(values_of(seen, settings), device=device).to(dtype)
-        if settings.classic:
-            self.module.forms = Forms()  # sums in the layers' own order: later octaves are chaotic
+        self.module = seen.module(values_of(seen, settings), device=device)
+        # classic: sums in the layers' own order, for later octaves are chaotic
+        forms, gradients = (
+            Forms() if settings.classic else self.module.forms,
+            self.computing.gradients(settings.classic),
+        )
+        self.module.forms = replace(forms, gradients=gradients)
         guide = load_image(settings.guide) if settings.guide else None
-        self.objective = objective_of(seen, self.module, settings, guide_blob(self.canvas, guide, dtype))
+        self.objective = objective_of(seen, self.module, settings, None if guide is None else self.canvas.blob(guide))
         self._mask = load_image(settings.mask) if settings.mask else None
-        self._engine = SpareEngine(WholeEngine(self.module, self.objective, dtype), self._tile)
+        self._engine = SpareEngine(WholeEngine(self.module, self.objective), self._tile)
         self._held = 0  # bytes that the picture at hand takes
         if self.computing.memory:
             give_back_freed_memory()
@@ -118,8 +123,7 @@ class Dreamer:
         """The tile that the caller asked for, for an octave of that size; 0: the whole."""
         computing = self.computing
         if computing.memory and not computing.tile:
-            graph, itemsize = self.module.graph, computing.dtype.itemsize
-            return pick_tile(graph, self.objective, size, self._held, computing.memory, itemsize)
+            return pick_tile(self.module.graph, self.objective, size, self._held, computing.memory)
         return computing.tile if computing.tile < max(size) else 0
 
     def mask(self, size: Size, note: Callable[[str], None]) -> np.ndarray | None:

@@ -26,36 +26,31 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class WholeEngine:
-    """The picture at once. No layer runs that the objective does not need.
-
-    Attributes:
-        module: of `dtype`; its weights want no gradients.
-        dtype: of the network; the blob is cast to it, the gradient back from it.
-    """
+    """The picture at once. No layer runs that the objective does not need."""
 
     module: TorchNet
     objective: Objective
-    dtype: torch.dtype = torch.float32
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        seen = data.detach().to(self.dtype).requires_grad_()
-        return uphill(self.objective.score, self.module(seen, sorted(self.objective.values)), seen)
+        seen = data.detach().requires_grad_()
+        found = self.module(seen, sorted(self.objective.values))
+        return uphill(self.objective.score, found, seen, scaled=bool(self.module.forms.gradients))
 
 
-def uphill(score: Callable[[Values], Tensor], found: Values, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """A score of values found in what was seen, and its gradient to it; both float32 (or wider, as the values are).
+def uphill(score: Callable[[Values], Tensor], found: Values, seen: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
+    """A score of values found in what was seen, and its gradient to it.
 
-    Half precision: the score and its gradient to the values are taken in float32, and what goes back through the
-    network is scaled to at most 1, for float16 ends at 65504.
+    Args:
+        scaled: what goes back through the network is at most 1 at its start, and scaled back at its end: float16 ends
+            at 65504.
     """
-    if seen.dtype not in (torch.float16, torch.bfloat16):
+    if not scaled:
         total = score(found)
         (gradient,) = torch.autograd.grad(total, seen)
         return total.detach(), gradient
-    wide = {name: blob.detach().float().requires_grad_() for name, blob in found.items()}
-    total = score(wide)
-    slopes = torch.autograd.grad(total, list(wide.values()))
+    leaves = {name: blob.detach().requires_grad_() for name, blob in found.items()}
+    total = score(leaves)
+    slopes = torch.autograd.grad(total, list(leaves.values()))
     most = torch.stack([slope.abs().amax() for slope in slopes]).amax().clamp(min=1e-30)
-    down = [(slope / most).to(seen.dtype) for slope in slopes]
-    (gradient,) = torch.autograd.grad(list(found.values()), seen, down)
-    return total.detach(), gradient.float() * most
+    (gradient,) = torch.autograd.grad(list(found.values()), seen, [slope / most for slope in slopes])
+    return total.detach(), gradient * most
