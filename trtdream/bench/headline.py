@@ -175,5 +175,7 @@ def _step_row(packed: Path, device: str, batch: int) -> Row:
 def _dream_row(device: str) -> Row:
     """One step on one octave of the size that DeepDreamVideo published; the bundled GoogLeNet, layer 68."""
     settings = Settings(octaves=1, iterations=4)
-    steps = time_dream(bundled(), noise(DREAM_SIZE), settings, Computing(device), _REPEATS).steps
-    return Row("dream", "step", steps[0][1], extra={"size": f"{DREAM_SIZE[1]} x {DREAM_SIZE[0]}"})
+    computing = Computing(device)
+    steps = time_dream(bundled(), noise(DREAM_SIZE), settings, computing, _REPEATS).steps
+    extra = {"size": f"{DREAM_SIZE[1]} x {DREAM_SIZE[0]}", "gradients": computing.gradients() or "float32"}
+    return Row("dream", "step", steps[0][1], extra=extra)

@@ -42,14 +42,16 @@ def dream(
     settings = Settings(layers=(Layer(name=layer),), octaves=octaves, iterations=iterations)
     model = open_model(net, weights, offline)
     device = pick_device(device)
+    computing = Computing(device)
     with Watch(device) as watch:
-        times = time_dream(model, noise((height, width)), settings, Computing(device), Repeats(runs, warm_up=1))
+        times = time_dream(model, noise((height, width)), settings, computing, Repeats(runs, warm_up=1))
     rows = [Row(f"{w} x {h}", "step", timing) for (h, w), timing in times.steps]
     rows.append(Row(f"{width} x {height}", "dream", times.whole))
     print_rows(rows)
     results.print(model.line, markup=False)
     print_doubts(watch.doubts, watch.document)
     asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations, "device": device}
+    asked["gradients"] = computing.gradients() or "float32"
     files.write(Result("dream", {**model.provenance, **asked}, rows, None, watch.doubts, watch.document))
 
 
