@@ -41,6 +41,26 @@ def load_dream(path: Path | None, options: Mapping[str, Any], overrides: Sequenc
     return settings.model_copy(update=files)
 
 
+def is_dream(path: Path) -> bool:
+    """Whether a file holds a dream's recipe, by its keys: a training's has none of them.
+
+    Raises:
+        UsageError: no such file, or no YAML.
+    """
+    return path.suffix != ".prototxt" and bool(set(Settings.model_fields) & set(read_yaml(path, Settings).values))
+
+
+def describe_dream(settings: Settings) -> dict[str, str | int]:
+    """What a dream makes grow, and its octaves and steps."""
+    wanted = [*settings.targets, *settings.classes]
+    named = [each.name if each.weight == 1 else f"{each.name}:{each.weight:g}" for each in wanted]
+    return {
+        "dream": " + ".join(named),
+        "octaves": len(settings.sizes) or settings.octaves,
+        "iterations": settings.iterations,
+    }
+
+
 def find_dream(named: str) -> Path:
     """The dream recipe that a user means: a path, or the name of a shipped one.
 
