@@ -99,6 +99,25 @@ def test_mask_and_colours(model: Model, cat: np.ndarray, tmp_path: Path) -> None
     assert np.abs(before - after).mean() < 3  # less only where black or white leave colour no room
 
 
+@pytest.mark.parametrize("keys", [{"guide": CHELSEA}, {"keep_colours": True, "normalise": "rms"}])
+def test_pictures_dreamt_together_are_each_as_alone(model: Model, cat: np.ndarray, keys: dict[str, object]) -> None:
+    """The step's change within 2e-3, the objectives within a hundredth; their gradients differ in strength."""
+    settings = Settings(layers=(Layer(name="inception_3b/output"),), iterations=1, octaves=2, step=20, **keys)
+    dreamer = Dreamer(model, settings)
+    pictures = [cat, cat[::-1] // 3]
+    blobs = torch.cat([dreamer.canvas.blob(picture) for picture in pictures])
+    scores, gradient = dreamer._engine(blobs)
+    for place, picture in enumerate(pictures):
+        score, alone = dreamer._engine(dreamer.canvas.blob(picture))
+        assert scores[place].item() == pytest.approx(score.item(), rel=1e-4)
+        assert (gradient[place] - alone[0]).norm() < 2e-3 * alone.norm()
+    for picture, together in zip(pictures, dreamer.dream_together(pictures), strict=True):
+        alone = dreamer.dream(picture)
+        assert np.abs(together.picture.astype(int) - alone.picture).mean() < 0.1
+        for one, other in zip(together.octaves, alone.octaves, strict=True):
+            assert one.last == pytest.approx(other.last, rel=1e-2)
+
+
 HALVES = {"float16": 2e-2, "bfloat16": 2e-2}
 """How far a step's gradient may be from float32's, as relative L2: measured 0.001 and 0.009."""
 

@@ -58,6 +58,7 @@ def dream(
     fps: of.FpsOption = None,
     blend: of.BlendOption = None,
     flow: of.FlowOption = False,
+    batch: of.BatchOption = 1,
     preview: of.PreviewOption = None,
     save_octaves: of.SaveOctavesOption = None,
     classify: of.ClassifyOption = False,
@@ -120,7 +121,7 @@ def dream(
     given = {key: value for key, value in options.items() if value is not None}
     settings = load_dream(find_dream(preset) if preset else None, given, overrides or ())
     computing = Computing(pick_device(device), precision, tile, parse_memory(memory) if memory else 0)
-    asked = asked_for(image, out, zoom, rotate, frames, fps, blend, flow)
+    asked = asked_for(image, out, zoom, rotate, frames, fps, blend, flow, batch)
     if not asked.is_series:
         files.check()
     elif files.more:

@@ -80,6 +80,16 @@ TileOption = Annotated[int, _option(_FAST, "--tile", "Take the picture in tiles 
 MemoryOption = Annotated[
     str | None, _option(_FAST, "--memory", "Keep within it, in tiles if need be; same result.", "4G")
 ]
+BatchOption = Annotated[
+    int,
+    typer.Option(
+        "--batch",
+        min=1,
+        metavar="N",
+        help="Take N pictures of a folder, or frames of a video, at once: faster where they are small.",
+        rich_help_panel=_FAST,
+    ),
+]
 ZoomOption = Annotated[float | None, _option(_MOVING, "--zoom", "Move into the dream by this share a frame: 0.05.")]
 RotateOption = Annotated[float | None, _option(_MOVING, "--rotate", "Turn it by this many degrees a frame.")]
 FramesOption = Annotated[int | None, _option(_MOVING, "--frames", "How many frames to move; 100 by default.")]

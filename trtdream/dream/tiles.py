@@ -123,7 +123,7 @@ class TiledEngine:
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(data)
-        total = torch.zeros((), device=data.device)
+        total = torch.zeros(len(data), device=data.device)
         places = places_of(self.module.graph, tuple(data.shape), sorted(self.objective.values))
         for tile in self.tiling.cut((data.shape[2], data.shape[3]), places, self.tile):
             (top, bottom), (left, right) = tile.rows, tile.columns

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ import numpy as np
 from trtdream.dream.frames import Frame, numbered
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 from trtdream.files import replacing
+
+_Decoded = tuple[Fraction | None, "VideoFrame | Exception"]
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -39,6 +43,7 @@ class Video:
         count: how many frames it holds, by its packets.
         sound: the codec of its sound; "" without.
         times: when each frame is shown, in seconds, rising; empty if the frames do not say.
+        keys: when those are shown from which a decoder can begin, rising.
     """
 
     path: Path
@@ -46,15 +51,25 @@ class Video:
     count: int
     sound: str
     times: tuple[Fraction, ...]
+    keys: tuple[Fraction, ...] = ()
 
-    def frames(self) -> Iterator[Frame]:
-        """The frames in the order they are shown; one that is damaged says so when it is loaded."""
+    def frames(self, begun: int = 0) -> Iterator[Frame]:
+        """The frames in the order they are shown; one that is damaged says so when it is loaded.
+
+        Args:
+            begun: that many at the start need not be decoded, for nobody will load them (each is looked for if someone
+                does): decoding begins at the last keyframe that will do, where the file can be sought in.
+        """
+        begun = min(begun, max(len(self.times) - 1, 0))
+        yield from (Frame(numbered(rank), partial(self._alone, rank), self.path) for rank in range(1, begun + 1))
         ranks = {time: rank for rank, time in enumerate(self.times, 1)}
         broken: dict[int, Exception] = {}  # found before its turn: a decoder is some frames ahead of what it shows
-        rank = 0
-        with _opened(self.path) as container:
-            for time, decoded in _decoded(container):
+        rank = begun
+        with self._decoding(begun) as found:
+            for time, decoded in found:
                 now = ranks.get(time, rank + 1) if time is not None else rank + 1
+                if now <= begun:
+                    continue
                 if isinstance(decoded, Exception):
                     broken[now] = decoded
                     continue
@@ -62,6 +77,22 @@ class Video:
                 rank = max(now, rank + 1)
                 yield self._frame(rank, decoded)
         yield from (self._frame(each, broken[each]) for each in sorted(broken))
+
+    @contextmanager
+    def _decoding(self, begun: int) -> Iterator[Iterator[_Decoded]]:
+        """All frames, or those from the last keyframe before frame `begun` + 1 on."""
+        key = max((key for key in self.keys if begun and key <= self.times[begun]), default=None)
+        if key is not None:
+            with _opened(self.path) as container:
+                found = _decoded_from(container, key)
+                if found is not None:
+                    yield found
+                    return
+        with _opened(self.path) as container:
+            yield _decoded(container)
+
+    def _alone(self, rank: int) -> np.ndarray:
+        return next(frame for frame in self.frames(rank - 1) if frame.name == numbered(rank)).load()
 
     def _frame(self, rank: int, decoded: VideoFrame | Exception) -> Frame:
         return Frame(numbered(rank), _Loader(self.path, rank, decoded), self.path)
@@ -98,11 +129,12 @@ def open_video(path: Path) -> Video:
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         sound = str(container.streams.audio[0].codec_context.name) if container.streams.audio else ""
-        packets = [_time(packet) for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
         if not packets:
             raise InputRefused(f"{path}: is a video without a single frame")
-        times = sorted({time for time in packets if time is not None})
-        return Video(path, Fraction(rate), len(packets), sound, tuple(times) if len(times) == len(packets) else ())
+        shown = {time: packet.is_keyframe for packet in packets if (time := _time(packet)) is not None}
+        times = tuple(sorted(shown)) if len(shown) == len(packets) else ()
+        return Video(path, Fraction(rate), len(packets), sound, times, tuple(time for time in times if shown[time]))
 
 
 def write_video(
@@ -194,7 +226,22 @@ def _opened(path: Path) -> Iterator[InputContainer]:
         raise InputRefused(f"{path}: is not a video that can be read ({error.strerror or error})") from error
 
 
-def _decoded(container: InputContainer) -> Iterator[tuple[Fraction | None, VideoFrame | Exception]]:
+def _decoded_from(container: InputContainer, key: Fraction) -> Iterator[_Decoded] | None:
+    """The frames from a keyframe on; None where the container cannot be sought in, or leads elsewhere."""
+    av = _av()
+    stream = container.streams.video[0]
+    try:
+        container.seek(round(key / Fraction(stream.time_base or 1)), stream=stream)
+        found = _decoded(container)
+        first = next(found, None)
+    except av.FFmpegError:
+        return None
+    if first is None or first[0] is None or first[0] > key:
+        return None
+    return chain([first], found)
+
+
+def _decoded(container: InputContainer) -> Iterator[_Decoded]:
     """Each frame with its time, or why a packet gave none; what comes after that is decoded all the same."""
     av = _av()
     for packet in container.demux(container.streams.video[0]):
