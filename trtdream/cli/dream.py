@@ -136,15 +136,17 @@ def dream(
 
 
 def _layers(
-    layers: list[str] | None, channels: list[int] | None, at: str | None, direction: Path | None
+    layers: list[str] | None, channels: list[str] | None, at: str | None, direction: Path | None
 ) -> list[dict[str, Any]] | None:
     """The recipe's `layers` as options say them: channels, place and direction belong to each of them."""
     from trtdream.recipe.dream_schema import weighted
-    from trtdream.recipe.dreams import read_direction
+    from trtdream.recipe.dreams import parse_channels, read_direction
 
     if not layers and not channels and not at and not direction:
         return None
-    of_each: dict[str, Any] = {"channels": channels} if channels else {}
+    of_each: dict[str, Any] = {}
+    if channels:
+        of_each["channels"] = [number for text in channels for number in parse_channels(text)]
     if at:
         of_each["at"] = at.split(",")
     if direction:

@@ -19,7 +19,7 @@ LayersOption = Annotated[
     _option(_WHAT, "--layer", "Index (`trtdream layers`) or name; may be given again; default 68.", "LAYER[:WEIGHT]"),
 ]
 ChannelsOption = Annotated[
-    list[int] | None, _option(_WHAT, "--channel", "Only this channel of the layers; may be given again.")
+    list[str] | None, _option(_WHAT, "--channel", "Only this channel of the layers, or several.", "3,7,20-31")
 ]
 AtOption = Annotated[
     str | None, _option(_WHAT, "--at", "Only there: with --channel one neuron; 0.5,0.5 the middle.", "X,Y")

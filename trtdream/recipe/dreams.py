@@ -70,6 +70,27 @@ def find_dream(named: str) -> Path:
     return find_shipped(named, shipped_dreams(), "dream recipe")
 
 
+MOST_CHANNELS = 100_000  # more than any layer has: a slip of the finger is not to fill the memory
+
+
+def parse_channels(text: str) -> list[int]:
+    """`0-31,40` as numbers.
+
+    Raises:
+        UsageError: something else, a range that runs backwards, or a number that no layer has a channel of.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"--channel {text}: numbers and ranges are wanted, as in 0-31,40")
+        begin, end = int(first), int(last or first)
+        if not begin <= end < MOST_CHANNELS:
+            raise UsageError(f"--channel {text}: rising numbers below {MOST_CHANNELS} are wanted, as in 0-31,40")
+        found += range(begin, end + 1)
+    return found
+
+
 def read_direction(path: Path) -> list[float]:
     """The numbers of an .npy file, one for each channel.
 
