@@ -93,7 +93,7 @@ def dream_and_write(
     looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say, made)
     looks.before(picture)
     if files.explain:
-        _explain(dreamer, picture, files.explain, made)
+        _explain(dreamer, picture, files.explain, metadata({**made_by, "shows": "explain"}))
     with progress() as bar:
         task = bar.add_task("dreaming", total=len(sizes) * dreamer.settings.iterations)
 

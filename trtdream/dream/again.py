@@ -42,7 +42,7 @@ def read_record(picture: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: no such file.
-        InputRefused: it is no picture, says nothing, or is a frame of a film.
+        InputRefused: it is no picture, says nothing, is a frame of a film, or shows something else of a dream.
     """
     try:
         made_by = json.loads(read_metadata(picture).get("trtdream", "null"))
@@ -52,6 +52,8 @@ def read_record(picture: Path) -> dict[str, Any]:
         raise InputRefused(
             f"{picture}: carries no record of a dream: trtdream did not make it, or another program saved it again"
         )
+    if made_by.get("shows") == "explain":
+        raise InputRefused(f"{picture}: is no dream, but shows where one looks; `--explain` draws it again")
     if "frame" in made_by:
         raise InputRefused(
             f"{picture}: is {made_by['frame']} of a film, which depends on those before it; make the film again"
