@@ -59,7 +59,7 @@ def test_a_zoom(quick: tuple[object, ...]) -> None:
 
 
 def test_frames_to_a_film_and_a_video(quick: tuple[object, ...]) -> None:
-    clips = pytest.importorskip("tests.dream.clips")
+    clips = pytest.importorskip("tests.dream.film.clips")
     for index in (1, 2, 10):
         save_waves(Path(f"in/f{index}.png"), phase=index / 4)
     save_waves(Path("in/f3.png"), 20, 20)

@@ -82,10 +82,10 @@ def dream(
 
     Ctrl-C keeps what has been dreamt so far.
     """
-    from trtdream.dream.asked import asked_for
     from trtdream.dream.computing import Computing, parse_memory
     from trtdream.dream.dreamer import Dreamer
-    from trtdream.dream.job import plan
+    from trtdream.dream.film.asked import asked_for
+    from trtdream.dream.film.job import plan
     from trtdream.errors import UsageError
     from trtdream.recipe.dreams import find_dream, load_dream
     from trtdream.runtime.device import pick_device

@@ -52,7 +52,7 @@ class Files:
 
     def check(self, ending: str = "_dream.png") -> None:
         """Raises UsageError if something cannot be written or would be overwritten."""
-        from trtdream.dream.films import check_film
+        from trtdream.dream.film.films import check_film
         from trtdream.files import refuse_overwrite
         from trtdream.runtime.image import check_writable
 
@@ -80,8 +80,8 @@ def dream_and_write(
     dreamer: Dreamer, picture: np.ndarray, files: Files, path: Path, made_by: dict[str, Any], as_json: bool
 ) -> None:
     """Dream, write, and report; exits 1 if the dream ended by itself, 130 if it was interrupted."""
+    from trtdream.dream.film.making import Making
     from trtdream.dream.looks import Looks
-    from trtdream.dream.making import Making
     from trtdream.dream.provenance import metadata, write_record
     from trtdream.dream.watch import Moment, Watch
     from trtdream.runtime.image import save_image

@@ -10,17 +10,18 @@ from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
 
-from trtdream.dream.animation import Animation, is_animation, open_animation
-from trtdream.dream.asked import Asked
-from trtdream.dream.blend import Blending
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.films import write_film
-from trtdream.dream.frames import Frame, folder_frames, numbered
+from trtdream.dream.film.animation import Animation, is_animation, open_animation
+from trtdream.dream.film.asked import Asked
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.encode import sound_fits
+from trtdream.dream.film.films import write_film
+from trtdream.dream.film.frames import Frame, folder_frames, numbered
+from trtdream.dream.film.series import Dreaming, Series, Told, finished
+from trtdream.dream.film.video import Video, open_video
+from trtdream.dream.film.work import Work
+from trtdream.dream.film.zoom import loop_frames
 from trtdream.dream.provenance import metadata, record
-from trtdream.dream.series import Dreaming, Series, Told, finished
-from trtdream.dream.video import Video, open_video, sound_fits
-from trtdream.dream.work import Work
-from trtdream.dream.zoom import loop_frames
 from trtdream.errors import TrtdreamError, UsageError
 from trtdream.runtime.image import load_image
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trtdream.dream.blend import Before, Blending, blended
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.frames import Frame
+from trtdream.dream.film.blend import Before, Blending, blended
+from trtdream.dream.film.frames import Frame
+from trtdream.dream.film.work import Work
 from trtdream.dream.watch import Watch
-from trtdream.dream.work import Work
 from trtdream.errors import InputRefused
 from trtdream.runtime.image import load_image
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trtdream.dream.frames import Frame, numbered
+from trtdream.dream.film.frames import Frame, numbered
 from trtdream.errors import InputRefused
 from trtdream.runtime.image import durations_in, moving_frames, pictures_in
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from trtdream.dream.animation import is_animation
-from trtdream.dream.blend import Blending
-from trtdream.dream.films import SUFFIXES, check_film
-from trtdream.dream.video import READ
-from trtdream.dream.zoom import Motion
+from trtdream.dream.film.animation import is_animation
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.films import SUFFIXES, check_film
+from trtdream.dream.film.video import READ
+from trtdream.dream.film.zoom import Motion
 from trtdream.errors import UsageError
 from trtdream.files import refuse_overwrite
 

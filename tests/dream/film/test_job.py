@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from tests.dream.tiny import waves
-from trtdream.dream.asked import Asked
-from trtdream.dream.blend import Blending
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.job import plan
-from trtdream.dream.series import Told
+from trtdream.dream.film.asked import Asked
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.job import plan
+from trtdream.dream.film.series import Told
 from trtdream.recipe.dream_schema import Layer, Settings
 from trtdream.runtime.image import load_image
 from trtdream.runtime.model import Model
@@ -21,7 +21,7 @@ def moving(folder: Path, suffix: str) -> Path:
     frames = [waves(phase=index / 3) for index in range(9)]
     path = folder / f"moving{suffix}"
     if suffix == ".mp4":
-        clips = pytest.importorskip("tests.dream.clips")
+        clips = pytest.importorskip("tests.dream.film.clips")
         return Path(clips.make_clip(path, frames, options={"g": "3", "bf": "1"}))
     first, *rest = map(Image.fromarray, frames)
     first.save(path, save_all=True, append_images=rest, duration=50)

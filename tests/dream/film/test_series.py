@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tests.dream.tiny import RED, save_waves
-from trtdream.dream.blend import Blending
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.frames import Frame, folder_frames
-from trtdream.dream.series import Dreaming, Series, Told, finished
-from trtdream.dream.work import Work
-from trtdream.dream.zoom import Motion, loop_frames
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.frames import Frame, folder_frames
+from trtdream.dream.film.series import Dreaming, Series, Told, finished
+from trtdream.dream.film.work import Work
+from trtdream.dream.film.zoom import Motion, loop_frames
 from trtdream.errors import TrtdreamError
 from trtdream.recipe.dream_schema import Layer, Settings
 from trtdream.runtime.image import load_image

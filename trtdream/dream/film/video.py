@@ -1,8 +1,8 @@
-"""Videos in and out, by PyAV (FFmpeg's libraries)."""
+"""Videos read by PyAV (FFmpeg's libraries)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,25 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trtdream.dream.frames import Frame, numbered
+from trtdream.dream.film.frames import Frame, numbered
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
-from trtdream.files import replacing
-
-_Decoded = tuple[Fraction | None, "VideoFrame | Exception"]
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
-CODECS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
-"""The suffixes of videos that can be written, and the codec each is written with."""
-
-READ = {*CODECS, ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".3gp"}
+READ = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".3gp"}
 """The suffixes of files that are taken for videos."""
 
-_WEBM_SOUND = {"opus", "vorbis"}
-_QUALITY = {"libx264": {"crf": "16", "preset": "medium"}, "libvpx-vp9": {"crf": "24", "b": "0"}}
+_Decoded = tuple[Fraction | None, "VideoFrame | Exception"]
 
 
 @dataclass(frozen=True)
@@ -83,12 +76,12 @@ class Video:
         """All frames, or those from the last keyframe before frame `begun` + 1 on."""
         key = max((key for key in self.keys if begun and key <= self.times[begun]), default=None)
         if key is not None:
-            with _opened(self.path) as container:
+            with opened(self.path) as container:
                 found = _decoded_from(container, key)
                 if found is not None:
                     yield found
                     return
-        with _opened(self.path) as container:
+        with opened(self.path) as container:
             yield _decoded(container)
 
     def _alone(self, rank: int) -> np.ndarray:
@@ -123,7 +116,7 @@ def open_video(path: Path) -> Video:
     """
     if not path.exists():
         raise UsageError(f"{path}: no such file")
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.video:
             raise InputRefused(f"{path}: holds no video")
         stream = container.streams.video[0]
@@ -137,86 +130,15 @@ def open_video(path: Path) -> Video:
         return Video(path, Fraction(rate), len(packets), sound, times, tuple(time for time in times if shown[time]))
 
 
-def write_video(
-    path: Path,
-    frames: Iterable[np.ndarray],
-    rate: Fraction,
-    times: Sequence[Fraction] = (),
-    sound_of: Path | None = None,
-    comment: str = "",
-) -> None:
-    """Write frames, H x W x 3 uint8 RGB of one size, as a video; whole or not at all.
-
-    Sides become even, by a last row or column shown twice: the codecs know no others.
-
-    Args:
-        rate: frames a second.
-        times: when each frame is shown, in seconds; empty for one after the other.
-        sound_of: a video whose sound is copied as it is.
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A video open in the block, what FFmpeg says of it as a refusal.
 
     Raises:
-        TrtdreamError: PyAV is not installed, its FFmpeg lacks the codec, the container cannot hold the sound, or the
-            file cannot be written.
+        InputRefused: it cannot be read.
+        TrtdreamError: PyAV is not installed.
     """
-    av = _av()
-    codec = CODECS[path.suffix.lower()]
-    with replacing(path) as temporary:
-        try:
-            with av.open(str(temporary), "w") as container:
-                container.metadata["comment"] = comment
-                stream = container.add_stream(codec, rate, options=_QUALITY[codec])
-                stream.pix_fmt = "yuv420p"
-                _encode(container, stream, frames, times, sound_of)
-        except av.FFmpegError as error:
-            raise TrtdreamError(f"{path}: cannot be written as {codec} ({error.strerror or error})") from error
-
-
-def sound_fits(codec: str, video: Path) -> bool:
-    """Whether a video of that suffix can hold sound of that codec as it is."""
-    return video.suffix.lower() in CODECS and (video.suffix.lower() != ".webm" or codec in _WEBM_SOUND)
-
-
-def _encode(
-    container: Any, stream: Any, frames: Iterable[np.ndarray], times: Sequence[Fraction], sound_of: Path | None
-) -> None:
-    av = _av()
-    sound = _Sound(container, sound_of) if sound_of else None
-    clock = Fraction(1, 90_000) if times else 1 / Fraction(stream.codec_context.framerate)
-    stream.codec_context.time_base = clock
-    for index, pixels in enumerate(frames):
-        even = np.pad(pixels, [(0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)], mode="edge")
-        if index == 0:
-            stream.height, stream.width = even.shape[:2]
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame.time_base = clock
-        frame.pts = round((times[index] - times[0]) / clock) if times else index
-        for packet in stream.encode(frame):
-            container.mux(packet)
-    for packet in stream.encode(None):
-        container.mux(packet)
-    if sound is not None:
-        sound.copy()
-
-
-class _Sound:
-    """The sound of another video, taken over packet by packet."""
-
-    def __init__(self, container: Any, of: Path) -> None:
-        self.container, self.of = container, of
-        with _opened(of) as source:
-            self.to = container.add_stream_from_template(source.streams.audio[0])
-
-    def copy(self) -> None:
-        with _opened(self.of) as source:
-            for packet in source.demux(source.streams.audio[0]):
-                if packet.dts is not None:
-                    packet.stream = self.to
-                    self.container.mux(packet)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    av = _av()
+    av = pyav()
     try:
         with av.open(str(path)) as container:
             yield container
@@ -228,7 +150,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
 
 def _decoded_from(container: InputContainer, key: Fraction) -> Iterator[_Decoded] | None:
     """The frames from a keyframe on; None where the container cannot be sought in, or leads elsewhere."""
-    av = _av()
+    av = pyav()
     stream = container.streams.video[0]
     try:
         container.seek(round(key / Fraction(stream.time_base or 1)), stream=stream)
@@ -243,7 +165,7 @@ def _decoded_from(container: InputContainer, key: Fraction) -> Iterator[_Decoded
 
 def _decoded(container: InputContainer) -> Iterator[_Decoded]:
     """Each frame with its time, or why a packet gave none; what comes after that is decoded all the same."""
-    av = _av()
+    av = pyav()
     for packet in container.demux(container.streams.video[0]):
         try:
             yield from ((_time(frame), frame) for frame in packet.decode())
@@ -256,7 +178,8 @@ def _time(of: Packet | VideoFrame) -> Fraction | None:
     return None if of.pts is None or of.time_base is None else of.pts * Fraction(of.time_base)
 
 
-def _av() -> Any:
+def pyav() -> Any:
+    """PyAV. Raises TrtdreamError, with what to do, if it is not installed."""
     try:
         import av
     except ImportError as error:

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.dream.clips import av, grey_frames, make_clip, sound_of
-from trtdream.dream.films import write_film
-from trtdream.dream.video import open_video, sound_fits
+from tests.dream.film.clips import av, grey_frames, make_clip, sound_of
+from trtdream.dream.film.encode import sound_fits
+from trtdream.dream.film.films import write_film
+from trtdream.dream.film.video import open_video
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.dream.tiny import waves
-from trtdream.dream.animation import is_animation, open_animation
+from trtdream.dream.film.animation import is_animation, open_animation
 from trtdream.errors import InputRefused
 
 LENGTHS = [100, 40, 250, 70]  # milliseconds
