@@ -43,7 +43,12 @@ class Mode:
 
 
 def _each_alone(base: Mode, forms: tuple[str, ...]) -> list[Mode]:
-    return [replace(base, name=f"{base.name}, {form}", forms=Forms(**{form: True}), packed=False) for form in forms]
+    return [replace(base, name=f"{base.name}, {form}", forms=_only(form), packed=False) for form in forms]
+
+
+def _only(form: str) -> Forms:
+    on = {form: True}
+    return Forms(**on)  # type: ignore[arg-type]  # not all of its fields are switches
 
 
 _CPU_BASE = Mode("float32", packed=True, forms=Forms(merge_branches=True, weight_first=True))

@@ -62,7 +62,7 @@ def test_layers_channels_and_a_guide_change_the_dream(picture: Path, tmp_path: P
     ways = (
         (),
         ("--layer", "68", "--layer", "inception_3b/output:0.5"),
-        ("--layer", "68", "--channel", "7", "--channel", "8"),
+        ("--layer", "68", "--channel", "7-8"),
         ("--layer", "inception_3b/output", "--guide", picture),
     )
     for index, way in enumerate(ways):

@@ -35,6 +35,16 @@ def test_same_bytes(net: tuple[object, ...], ending: str) -> None:
     assert json.loads(Path(f"a.{ending}.json").read_text())["settings"]["seed"] == 7
 
 
+def test_what_was_kept_beside_it(net: tuple[object, ...]) -> None:
+    """Of an octave the dream it belongs to; a map of where it looks is no dream."""
+    see = ("--explain", "heat.png", "--save-octaves", "octaves")
+    assert run("dream", "waves.png", *net, *SETTINGS, "-o", "a.png", *see).code == 0
+    (first, *_) = sorted(Path("octaves").iterdir())
+    assert run("dream", first, "--again", *net, "-o", "b.png").code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    refused(run("dream", "heat.png", "--again", *net, "-o", "c.png"), 3, "heat.png: is no dream", "--explain")
+
+
 def test_larger_has_the_forms_of_the_smaller(net: tuple[object, ...]) -> None:
     run("dream", "waves.png", *net, *SETTINGS, "-o", "a.png")
     ran = run("dream", "a.png", "--again", "--size", 96, *net, "-o", "b.png", "--json")

@@ -73,14 +73,10 @@ def test_dream_and_classify_without_anything_fetched(device: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("precision", "off"), [("float32", 1e-3), ("fp16", 0.1), ("bf16", 0.3)])
+@pytest.mark.parametrize(("precision", "off"), [("float32", 1e-3), ("fp16", 2e-2), ("bf16", 2e-2)])
 @pytest.mark.parametrize("keys", [{}, {"ascent": "adam"}, {"normalise": "laplacian", "tv": 0.2}])
 def test_a_recorded_step_is_the_plain_step(precision: str, off: float, keys: dict[str, object]) -> None:
-    """One step from one picture: recorded, in a precision, against as it is in float32.
-
-    Half precision is as near as max pools allow that choose among rounded numbers (0.05 and 0.16 were measured on a
-    CPU for the gradient itself).
-    """
+    """One step from one picture: recorded, in a precision, against as it is in float32."""
     model, cat = bundled(), load_image(ROOT / "scripts/pictures/chelsea.png")
     settings = Settings.model_validate(keys)
     changes = []

@@ -11,7 +11,7 @@ from tests.net.test_torch_module import net
 from trtdream.net import zoo
 from trtdream.net.forms import Forms
 from trtdream.net.kind import Phase
-from trtdream.net.maths.convolution import conv2d_by_group
+from trtdream.net.maths.convolution import conv2d_by_group, conv2d_with_narrow_gradient
 from trtdream.net.maths.depth import conv2d_by_depth, conv2d_with_gradient_by_depth
 from trtdream.net.maths.inner_product import linear_weight_first
 from trtdream.net.torch_module import TorchNet
@@ -180,14 +180,17 @@ def test_by_depth(
     )
 
 
-@pytest.mark.parametrize("inputs", [8, 7])
+@pytest.mark.parametrize(("rows", "inputs"), [(3, 8), (3, 7), (1, 8)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_weight_first(inputs: int, bias: bool) -> None:
+def test_weight_first(rows: int, inputs: int, bias: bool) -> None:
+    """A ReLU in place stands behind it, as in most networks."""
     generator = torch.Generator().manual_seed(0)
-    shapes = [(3, inputs), (5, inputs), *[(5,)] * bias]
+    shapes = [(rows, inputs), (5, inputs), *[(5,)] * bias]
     leaves = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
     _same_with_gradients(
-        leaves, lambda x, w, b=None: linear_weight_first(x, w, b), lambda x, w, b=None: linear(x, w, b)
+        leaves,
+        lambda x, w, b=None: linear_weight_first(x, w, b).relu_(),
+        lambda x, w, b=None: linear(x, w, b).relu_(),
     )
 
 
@@ -201,6 +204,56 @@ def test_a_convolution_a_group(bias: bool) -> None:
         lambda x, w, b=None: conv2d_by_group(x, w, b, (2, 1), (1, 1), (1, 1), 2),
         lambda x, w, b=None: conv2d(x, w, b, (2, 1), (1, 1), (1, 1), 2),
     )
+
+
+NARROW = [
+    ((9, 7), 3, (1, 1), (1, 1), (1, 1), 1),
+    ((23, 18), 7, (2, 2), (3, 3), (1, 1), 1),  # windows that reach no last column, or no last row
+    ((22, 17), 5, (4, 3), (0, 1), (1, 1), 2),
+    ((12, 13), 3, (2, 1), (0, 2), (2, 3), 1),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "dilation", "groups"), NARROW)
+@pytest.mark.parametrize(
+    ("narrow", "off"), [(torch.float64, 1e-12), (torch.float16, 2e-3), (torch.bfloat16, 1e-2)], ids=str
+)
+def test_a_gradient_in_another_type(size, kernel, stride, padding, dilation, groups, narrow, off) -> None:  # type: ignore[no-untyped-def]
+    """The values are those of the own type to the bit."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 6, *size, generator=generator, dtype=torch.float64)
+    weight = torch.randn(8, 6 // groups, kernel, kernel, generator=generator, dtype=torch.float64)
+    geometry = stride, padding, dilation, groups
+    found = []
+    for form in (
+        lambda leaf: conv2d(leaf, weight, None, *geometry),
+        lambda leaf: conv2d_with_narrow_gradient(leaf, weight, None, weight.to(narrow), *geometry),
+    ):
+        leaf = x.clone().requires_grad_()
+        value = form(leaf)
+        (gradient,) = torch.autograd.grad(value.square().sum(), leaf)
+        found.append((value.detach(), gradient))
+    (value, wanted), (other, gradient) = found
+    assert torch.equal(value, other) and gradient.dtype is torch.float64
+    assert torch.linalg.vector_norm(gradient - wanted) <= off * torch.linalg.vector_norm(wanted)
+
+
+def test_gradients_in_halves_through_a_network(x: torch.Tensor) -> None:
+    """Merged branches too; weights that learn keep their gradients, and so all of it stays float32."""
+    run = module(*THREE, concat("a", "b", "c"))
+    compare(run, Forms(merge_branches=True, gradients="bfloat16"), ["out"], x)
+    run.requires_grad_(False)
+    found = []
+    for forms in (Forms(), Forms(gradients="bfloat16"), Forms(merge_branches=True, gradients="bfloat16")):
+        run.forms = forms
+        leaf = x.clone().requires_grad_()
+        value = run(leaf, ["out"])["out"]
+        (gradient,) = torch.autograd.grad(value.square().sum(), leaf)
+        found.append((value.detach(), gradient))
+    (value, wanted), *others = found
+    for other, gradient in others:
+        torch.testing.assert_close(other, value)
+        assert 0 < torch.linalg.vector_norm(gradient - wanted) < 1e-2 * torch.linalg.vector_norm(wanted)
 
 
 def _same_with_gradients(leaves: list[torch.Tensor], form, own) -> None:  # type: ignore[no-untyped-def]

@@ -34,14 +34,14 @@ def bytes_held(size: Size, settings: Settings) -> int:
     return (BYTES_PER_PIXEL + COPY * copies) * size[0] * size[1]
 
 
-def bytes_needed(graph: Graph, objective: Objective, piece: Size, held: int, itemsize: int = 4) -> int:
+def bytes_needed(graph: Graph, objective: Objective, piece: Size, held: int) -> int:
     """What dreaming takes, for a picture that takes `held` bytes and whose network sees a `piece` at once."""
     inputs = {graph.inputs[0]: (1, 3, *piece)}
     numbers = sum(shapes.activations for shapes in infer_shapes(graph, inputs, sorted(objective.values)))
-    return PROGRAM + held + numbers * BYTES_PER_ACTIVATION * itemsize // 4
+    return PROGRAM + held + numbers * BYTES_PER_ACTIVATION
 
 
-def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory: int, itemsize: int = 4) -> int:
+def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory: int) -> int:
     """The side of the largest tile that keeps an octave within `memory` bytes; 0 if it fits whole.
 
     Args:
@@ -52,14 +52,14 @@ def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory:
         UsageError: it does not fit whole, and the objective cannot be tiled.
         TrtdreamError: not even the smallest tile fits.
     """
-    if bytes_needed(graph, objective, size, held, itemsize) <= memory:
+    if bytes_needed(graph, objective, size, held) <= memory:
         return 0
     tiling = Tiling.of(graph, objective)
     align = max(tiling.align)
 
     def needed(tile: int) -> int:
         piece = (min(tile + tiling.halo[0], size[0]), min(tile + tiling.halo[1], size[1]))
-        return bytes_needed(graph, objective, piece, held, itemsize)
+        return bytes_needed(graph, objective, piece, held)
 
     least = -(-64 // align) * align
     if needed(least) > memory:

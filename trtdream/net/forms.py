@@ -29,6 +29,8 @@ class Forms:
     gradient_by_depth: of such a convolution the gradient to the picture in that way, on a CPU.
     split_groups: a grouped convolution as one convolution a group.
     weight_first: an inner product with the weights as the left factor, on a CPU in float32.
+    gradients: the type, by torch's name, in which gradients go back through convolutions with frozen weights; the
+        values stay what they are. "": the values' own.
     triton_lrn, triton_max_pool: the kernels of `trtdream.net.kernels`, which need a GPU (or Triton's interpreter).
     """
 
@@ -37,6 +39,7 @@ class Forms:
     gradient_by_depth: bool = False
     split_groups: bool = False
     weight_first: bool = False
+    gradients: str = ""
     triton_lrn: bool = False
     triton_max_pool: bool = False
 
@@ -53,6 +56,8 @@ def in_form(step: Step, forms: Forms) -> Step:
 
 def _form_of(kind: Kind, forms: Forms) -> Kind:
     match kind:
+        case Convolution() if forms.gradients:
+            return _as(NarrowConvolution, kind, gradients=forms.gradients)
         case Convolution() if forms.space_to_depth and _is_strided(kind):
             return _as(_DepthConvolution, kind)
         case Convolution() if forms.gradient_by_depth and _is_strided(kind):
@@ -72,8 +77,29 @@ def _is_strided(kind: Convolution) -> bool:
     return kind.group == 1 and min(kind.strides) > 1 and kind.dilations == (1, 1)
 
 
-def _as(form: type[Kind], kind: Kind) -> Kind:
-    return form(**{field.name: getattr(kind, field.name) for field in fields(kind)})
+def _as(form: type[Kind], kind: Kind, **more: str) -> Kind:
+    return form(**{field.name: getattr(kind, field.name) for field in fields(kind)}, **more)
+
+
+@dataclass(frozen=True)
+class NarrowConvolution(Convolution):
+    """Gradients go back through it in another type.
+
+    Its filters in that type stand last among its weights, for they are made but once; see `Planned.narrow`.
+    """
+
+    gradients: str = ""
+
+    def forward(
+        self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
+    ) -> Sequence[Tensor]:
+        from trtdream.net.maths.convolution import conv2d_with_narrow_gradient
+
+        if weights[0].requires_grad:
+            return super().forward(bottoms, weights, phase, tops)
+        geometry = self.strides, self.pads, self.dilations, self.group
+        bias = weights[1] if self.bias_term else None
+        return [conv2d_with_narrow_gradient(x, weights[0], bias, weights[-1], *geometry) for x in bottoms]
 
 
 _PICTURE_CHANNELS = 4  # on deeper maps the rearrangement gains nothing

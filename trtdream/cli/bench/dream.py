@@ -51,6 +51,7 @@ def dream(
     results.print(model.line, markup=False)
     print_seen(conditions.seen)
     asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations, "device": device}
+    asked["gradients"] = computing.gradients() or "float32"
     files.write(Result("dream", {**model.provenance, **asked}, rows, limits, (), conditions.seen))
 
 

@@ -30,7 +30,7 @@ class _WeightFirst(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         y = weight @ x.t() if bias is None else torch.addmm(bias[:, None], weight, x.t())
-        return y.t().contiguous()
+        return y.t().clone(memory_format=torch.contiguous_format)  # a ReLU in place takes no view
 
     @staticmethod
     @once_differentiable
