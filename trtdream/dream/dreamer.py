@@ -167,5 +167,6 @@ def usable_octaves(model: Model, size: Size, settings: Settings) -> list[Size]:
     usable = fitting(sizes, lambda size: not reason(size))
     if not usable:
         height, width = sizes[-1]
-        raise InputRefused(f"the picture, {width} x {height}, is too small: {reason((height, width))}; --octave-size WxH enlarges it")
+        why = reason((height, width))
+        raise InputRefused(f"the picture, {width} x {height}, is too small: {why}; --octave-size WxH enlarges it")
     return usable
