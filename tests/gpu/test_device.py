@@ -103,3 +103,16 @@ def test_recorded_dreams_follow_each_other() -> None:
     plain = dream(model, other, settings, Computing("cuda", "float32", fast=False))
     for one, wanted in zip(second.octaves, plain.octaves, strict=True):
         assert one.last == pytest.approx(wanted.last, rel=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "fp16"])
+def test_pictures_dreamt_together_are_recorded_too(precision: str) -> None:
+    """Each as it is dreamt alone, a last one of another number among them."""
+    model, cat = bundled(), load_image(ROOT / "scripts/pictures/chelsea.png")[::2, ::2]
+    dreamer = Dreamer(model, Settings(octaves=2, iterations=4), Computing(pick_device("cuda"), precision))
+    pictures = [cat, cat[::-1].copy(), cat // 3]
+    together = [*dreamer.dream_together(pictures[:2]), *dreamer.dream_together(pictures[2:])]
+    for picture, found in zip(pictures, together, strict=True):
+        for one, wanted in zip(found.octaves, dreamer.dream(picture).octaves, strict=True):
+            assert one.last == pytest.approx(wanted.last, rel=0.02)

@@ -18,7 +18,9 @@ from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOptio
 
 @app.command()
 def dream(
-    image: Annotated[Path, typer.Argument(metavar="IN", help="A picture of any size, a folder of them, or a video.")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IN", help="A picture of any size, a folder of them, a video or GIF.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Any key of a dream recipe, as in octaves=3.")
     ] = None,

@@ -87,7 +87,7 @@ def dream_and_write(
     from trtdream.runtime.image import save_image
 
     sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
-    _announce(dreamer.model, dreamer.settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
+    _announce(dreamer.model, dreamer.settings, len(sizes), f"{sizes[-1][1]} x {sizes[-1][0]}")
     making = Making(picture) if files.making else None
     made = metadata(made_by)
     looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say, made)

@@ -49,11 +49,8 @@ class Dreamer:
         seen = fully_convolutional(model) if settings.classes else model
         self.module = seen.module(values_of(seen, settings), device=device)
         # classic: sums in the layers' own order, for later octaves are chaotic
-        forms, gradients = (
-            Forms() if settings.classic else self.module.forms,
-            self.computing.gradients(settings.classic),
-        )
-        self.module.forms = replace(forms, gradients=gradients)
+        forms = Forms() if settings.classic else self.module.forms
+        self.module.forms = replace(forms, gradients=self.computing.gradients(exactly=settings.classic))
         guide = load_image(settings.guide) if settings.guide else None
         self.objective = objective_of(seen, self.module, settings, None if guide is None else self.canvas.blob(guide))
         self._mask = load_image(settings.mask) if settings.mask else None
@@ -167,5 +164,6 @@ def usable_octaves(model: Model, size: Size, settings: Settings) -> list[Size]:
     usable = fitting(sizes, lambda size: not reason(size))
     if not usable:
         height, width = sizes[-1]
-        raise InputRefused(f"the picture, {width} x {height}, is too small: {reason((height, width))}")
+        why = reason((height, width))
+        raise InputRefused(f"the picture, {width} x {height}, is too small: {why}; --octave-size WxH enlarges it")
     return usable

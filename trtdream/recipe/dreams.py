@@ -101,8 +101,8 @@ def read_direction(path: Path) -> list[float]:
     content = read_file(path)
     try:
         numbers = np.load(BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputRefused(f"{path}: is no readable .npy file ({error})") from error
+    except (ValueError, EOFError, OSError) as error:  # whose words advise to unpickle it
+        raise InputRefused(f"{path}: is no .npy file of numbers; one for each channel is wanted") from error
     if numbers.ndim != 1 or numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all() or not numbers.any():
         raise InputRefused(f"{path}: holds {numbers.dtype} of shape {numbers.shape}; a vector of numbers is wanted")
     return [float(number) for number in numbers]
