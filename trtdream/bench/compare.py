@@ -44,7 +44,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         InputRefused: one is of a network, the other of something else.
     """
     if before["what"] != after["what"]:
-        raise InputRefused(f"one result is of `bench {before['what']}`, the other of `bench {after['what']}`")
+        raise InputRefused(f"one result is of {_named(before['what'])}, the other of {_named(after['what'])}")
     old, new = _rows(before), _rows(after)
     changes = tuple(_change(key, old[key], new[key]) for key in old if key in new)
     if not changes:
@@ -56,6 +56,10 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         (*_differences("machine", before, after), *_differences("settings", before, after)),
         (tuple(before.get("doubts", ())), tuple(after.get("doubts", ()))),
     )
+
+
+def _named(what: str) -> str:
+    return what if "/" in what else f"`bench {what}`"
 
 
 def _rows(result: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.cores import Cores
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.precision import PRECISIONS
 from trtdream.bench.products import ON_A_GPU, precisions, product
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.bench.work import Work
+from trtdream.console import say
 from trtdream.files import write_file
 from trtdream.weights.cache import cache_folder
 
@@ -94,7 +96,10 @@ def limits_of(device: str, again: bool = False) -> Limits:
     path = _cache_file(device)
     if not again and (known := _read(path)) is not None:
         return known
-    found = _measure(device)
+    with Cores() as cores:
+        found = _measure(device)
+    for doubt in cores.doubts:
+        say(f"the machine's limits: {doubt}; `trtdream bench limits --again` measures anew")
     write_file(path, json.dumps(asdict(found), indent=2) + "\n")
     return found
 
