@@ -14,14 +14,14 @@ from trtdream.bench.clock import Clock, clock_for
 from trtdream.bench.cores import Cores
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.precision import PRECISIONS
-from trtdream.bench.products import ON_A_GPU, precisions, product
+from trtdream.bench.products import EXTRA, precisions, product
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.bench.work import Work
 from trtdream.console import say
 from trtdream.files import write_file
 from trtdream.weights.cache import cache_folder
 
-_CACHED_FORM = 3
+_CACHED_FORM = 4
 _COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
 _LARGEST_SIDE = {"cpu": 4096, "cuda": 8192}
 _LONG_ENOUGH_MS = 100.0
@@ -139,14 +139,12 @@ def _measure(device: str) -> Limits:
 def _rates(clock: Clock, device: str) -> tuple[dict[str, float], dict[str, str]]:
     """Operations a second by precision, and why there are none; the ones that every device has must be there."""
     tried = precisions(device)
-    rates = {}
-    absent = {
-        precision: "torch multiplies fast in it on a GPU only" for precision in ON_A_GPU if precision not in tried
-    }
+    rates: dict[str, float] = {}
+    absent = {one: "only GPUs multiply fast in it" for one in EXTRA if one not in tried}
     for precision in tried:
         try:
             rates[precision] = _matrix_product(clock, device, precision)
-        except RuntimeError as error:
+        except (RuntimeError, ImportError) as error:
             if precision in PRECISIONS:
                 raise
             absent[precision] = " ".join(str(error).split())[:200]
