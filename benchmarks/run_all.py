@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
 
 
-_TRAIN_ON_A_CPU = ("--nets", "caffenet", "--batch", "10", "--runs", "5")
+_LAYERS_ON_A_CPU = ("--batch", "4", "--iterations", "5")
+_TRAIN_ON_A_CPU = ("--nets", "caffenet", "--batch", "10", "--runs", "5", "--budget", "60")
+_DREAM_ON_A_CPU = ("--runs", "5", "--dreams", "2")
 _FEW_BATCHES = ("--batches", "1", "8")
 
 
@@ -43,18 +45,18 @@ def jobs(gpu: str | None, caffe: Path | None = None) -> list[Job]:
     on_gpu, place = gpu is not None, place_of(gpu)
     beside = ["--caffe", str(caffe)] if caffe else []
     bench = [sys.executable, "-m", "trtdream", "bench"]
-    batch = [] if on_gpu else ["--batch", "8"]
+    few = [] if on_gpu else [*_LAYERS_ON_A_CPU]
     return [
         Job("headline", [*bench, "--force", "--json"]),
         *(
-            Job(f"layers_{net}_{backend}", [*bench, "net", net, "--backend", backend, *batch, "--force", "--json"])
+            Job(f"layers_{net}_{backend}", [*bench, "net", net, "--backend", backend, *few, "--force", "--json"])
             for backend in ("torch", "onnxruntime", *(("tensorrt",) if on_gpu else ()))
             for net in ("caffenet", "googlenet")
         ),
-        Job("forward", _program("forward", "--device", "cuda" if on_gpu else "cpu", "--runs", "15", *beside)),
+        Job("forward", _program("forward", "--device", "cuda" if on_gpu else "cpu", "--runs", "10", *beside)),
         Job(f"data_{place}", _program("data", *_data_options(on_gpu))),
         Job(f"train_{place}", _program("train", "--budget", "90", *([] if on_gpu else _TRAIN_ON_A_CPU), *beside)),
-        Job("dream", _program("dream", *beside)),
+        Job("dream", _program("dream", *([] if on_gpu else _DREAM_ON_A_CPU), *beside)),
         Job("inference", _program("inference", "--minutes", "2", "--seconds", "2", *([] if on_gpu else _FEW_BATCHES))),
     ]
 
