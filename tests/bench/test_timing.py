@@ -39,6 +39,12 @@ def test_warm_up_that_never_settles_is_said() -> None:
     assert [doubt for doubt in timing.doubts if "warm-up" in doubt]
 
 
+def test_what_is_warm_already_is_not_warmed_up() -> None:
+    values, taken = counting(10, 20, 30)
+    timing = repeat(lambda: {"": next(values)}, Repeats(runs=3, warm_up=0))[""]
+    assert (timing.warm_up, timing.settled, taken) == (0, True, [10, 20, 30])
+
+
 def test_median_least_and_spread() -> None:
     values, _ = counting(10, 10, 10, 9, 10, 11, 12, 13)
     timing = repeat(lambda: {"": next(values)}, Repeats(runs=5, warm_up=3))[""]

@@ -48,7 +48,8 @@ class Timing:
 class Repeats:
     """How often to measure: `runs` times, or for `seconds`, whichever ends first, but at least three times.
 
-    Before that the warm-up: at least `warm_up` runs, until the last three are within 10 %, at most `seconds`.
+    Before that the warm-up: at least `warm_up` runs, until the last three are within 10 %, at most `seconds`; none if
+    `warm_up` is 0, for what has been warmed up already.
     """
 
     runs: int = 30
@@ -99,6 +100,8 @@ def measure(
 
 def _warm_up(run: Callable[[], Mapping[K, float]], repeats: Repeats) -> tuple[int, bool]:
     """How many runs it took, and whether the last three were alike."""
+    if repeats.warm_up == 0:
+        return 0, True
     start = time.perf_counter()
     totals: list[float] = []
     most = max(3 * repeats.warm_up, repeats.least)
