@@ -9,7 +9,7 @@ from tests.bench.slow import LIMITS
 from trtdream.bench import limits
 from trtdream.bench.clock import clock_for
 from trtdream.bench.limits import bound, bound_of_all, limits_of
-from trtdream.bench.products import product
+from trtdream.bench.products import convolution, product
 from trtdream.bench.work import Work
 
 
@@ -76,3 +76,11 @@ def test_a_precision_that_the_device_refuses_is_absent(monkeypatch: pytest.Monke
 def test_products(precision: str, wanted: float) -> None:
     """32 times 0.5 * 0.5, of integers 1 * 1: a CPU has them all but TF32."""
     assert (product(precision, 32, "cpu")() == wanted).all()
+
+
+def test_a_convolution_and_its_operations() -> None:
+    """192 x 9 products a place, all 0.5 * 0.5 but at the border; each a multiplication and an addition."""
+    work, operations = convolution()
+    out = work()
+    assert out[0, :, 1:-1, 1:-1].unique().tolist() == [192 * 9 * 0.25]
+    assert operations == 2 * out.numel() * 192 * 9

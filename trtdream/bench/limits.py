@@ -14,14 +14,14 @@ from trtdream.bench.clock import Clock, clock_for
 from trtdream.bench.cores import Cores
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.precision import PRECISIONS
-from trtdream.bench.products import EXTRA, precisions, product
+from trtdream.bench.products import EXTRA, convolution, precisions, product
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.bench.work import Work
 from trtdream.console import say
 from trtdream.files import write_file
 from trtdream.weights.cache import cache_folder
 
-_CACHED_FORM = 4
+_CACHED_FORM = 5
 _COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
 _LARGEST_SIDE = {"cpu": 4096, "cuda": 8192}
 _LONG_ENOUGH_MS = 100.0
@@ -34,7 +34,8 @@ class Limits:
 
     Attributes:
         bytes_per_s: read and written in a large copy.
-        flops_per_s: of a large square matrix product, by precision; int8's are of integers.
+        flops_per_s: of a large square matrix product, by precision; int8's are of integers. Of a convolution where a
+            CPU's is faster.
         call_ms: what the smallest operation takes.
         measured: when, in UTC.
         absent: why a precision has no ceiling here.
@@ -144,6 +145,8 @@ def _rates(clock: Clock, device: str) -> tuple[dict[str, float], dict[str, str]]
     for precision in tried:
         try:
             rates[precision] = _matrix_product(clock, device, precision)
+            if (precision, device) == ("float32", "cpu"):
+                rates[precision] = max(rates[precision], _convolution(clock))
         except (RuntimeError, ImportError) as error:
             if precision in PRECISIONS:
                 raise
@@ -163,6 +166,11 @@ def _matrix_product(clock: Clock, device: str, precision: str) -> float:
             break
         side *= 2
     return rate
+
+
+def _convolution(clock: Clock) -> float:
+    work, operations = convolution()
+    return operations / _best(clock, work) * 1e3
 
 
 def _best(clock: Clock, work: Callable[[], Any]) -> float:
