@@ -184,7 +184,7 @@ def dream_note(document: Document) -> str:
     runs = {row["part"]: row["runs"] for row in measured(document)}
     return (
         f"GoogLeNet, inception_4c/output, {document['settings']['size']}, 4 octaves of 10 steps; plain is torch as it"
-        f" comes. Median of {runs['step']} steps and {runs['dream']} dreams after warming up; {place(document)}."
+        f" comes. Median of {runs['step']} steps after warming up and {runs['dream']} dreams; {place(document)}."
     )
 
 

@@ -70,7 +70,7 @@ def write_file(path: Path, content: bytes | str) -> None:
 def refuse_overwrite(path: Path, force: bool) -> None:
     """Raises UsageError if `path` exists and `force` was not given: said before any work is done."""
     if path.exists() and not force:
-        raise UsageError(f"{path} exists already: give another name with -o, or --force to replace it")
+        raise UsageError(f"{path} exists already: give another name, or --force to replace it")
 
 
 def sha256(content: bytes | Path) -> str:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trtdream.bench.compare import compare
+from trtdream.bench.timing import timing_of
 from trtdream.errors import InputRefused
 
 
@@ -43,3 +45,25 @@ def test_absent_rows_are_left_out() -> None:
     before = result(("a", 1, 0))
     before["rows"].append({"name": "b", "part": "forward", "absent": "no GPU"})
     assert len(compare(before, result(("a", 1, 0), ("b", 1, 0))).changes) == 1
+
+
+def test_two_measurements_of_the_same_thing() -> None:
+    """Ten runs each that scatter by 3 %, in processes that differ by 2 %: one of 100 pairs at most is called a change,
+    and a third more is found."""
+    random = np.random.default_rng(0)
+
+    def measured(factor: float) -> dict[str, Any]:
+        runs = 10 * factor * (1 + 0.02 * random.standard_normal()) * (1 + 0.03 * random.standard_normal(10))
+        timing = timing_of(list(runs))
+        return result(("a", timing.median_ms, timing.spread))
+
+    def changes(factor: float) -> int:
+        return sum(compare(measured(1), measured(factor)).changes[0].beyond_noise for _ in range(200))
+
+    assert changes(1) <= 2
+    assert changes(1.33) >= 190
+
+
+def test_doubts_of_either() -> None:
+    doubtful = {**result(("a", 1, 0)), "doubts": ["others used 30% of the processor's cores meanwhile"]}
+    assert compare(result(("a", 1, 0)), doubtful).doubts == ((), tuple(doubtful["doubts"]))

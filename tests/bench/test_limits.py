@@ -9,7 +9,7 @@ from tests.bench.slow import LIMITS
 from trtdream.bench import limits
 from trtdream.bench.clock import clock_for
 from trtdream.bench.limits import bound, bound_of_all, limits_of
-from trtdream.bench.products import product
+from trtdream.bench.products import convolution, product
 from trtdream.bench.work import Work
 
 
@@ -40,8 +40,8 @@ def test_measured_once_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(limits, "_LARGEST_SIDE", {"cpu": 256})
     first = limits_of("cpu")
     assert first.bytes_per_s > 0
-    assert set(first.flops_per_s) == {"float32", "bfloat16", "float16"}
-    assert set(first.absent) == {"tf32", "int8", "fp8"}
+    assert set(first.flops_per_s) == {"float32", "bfloat16", "float16", "int8"}
+    assert set(first.absent) == {"tf32", "fp8"}
     (kept,) = (tmp_path / "limits").iterdir()
     assert limits_of("cpu") == first
     kept.write_text("{")
@@ -74,5 +74,13 @@ def test_a_precision_that_the_device_refuses_is_absent(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("precision", "wanted"), [("float32", 8.0), ("bfloat16", 8.0), ("int8", 32), ("fp8", 8.0)])
 def test_products(precision: str, wanted: float) -> None:
-    """32 times 0.5 * 0.5, of integers 1 * 1: torch's CPU has them all but TF32, as GPUs have."""
+    """32 times 0.5 * 0.5, of integers 1 * 1: a CPU has them all but TF32."""
     assert (product(precision, 32, "cpu")() == wanted).all()
+
+
+def test_a_convolution_and_its_operations() -> None:
+    """192 x 9 products a place, all 0.5 * 0.5 but at the border; each a multiplication and an addition."""
+    work, operations = convolution()
+    out = work()
+    assert out[0, :, 1:-1, 1:-1].unique().tolist() == [192 * 9 * 0.25]
+    assert operations == 2 * out.numel() * 192 * 9

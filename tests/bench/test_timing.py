@@ -39,12 +39,18 @@ def test_warm_up_that_never_settles_is_said() -> None:
     assert [doubt for doubt in timing.doubts if "warm-up" in doubt]
 
 
+def test_what_is_warm_already_is_not_warmed_up() -> None:
+    values, taken = counting(10, 20, 30)
+    timing = repeat(lambda: {"": next(values)}, Repeats(runs=3, warm_up=0))[""]
+    assert (timing.warm_up, timing.settled, taken) == (0, True, [10, 20, 30])
+
+
 def test_median_least_and_spread() -> None:
     values, _ = counting(10, 10, 10, 9, 10, 11, 12, 13)
     timing = repeat(lambda: {"": next(values)}, Repeats(runs=5, warm_up=3))[""]
     assert (timing.median_ms, timing.least_ms, timing.runs) == (11, 9, 5)
-    assert timing.spread == pytest.approx((12.5 - 9.5) / 11)  # quartiles of 9..13, exclusive method
-    assert timing.doubts == ("spread 27.3%",)
+    assert timing.spread == pytest.approx((13.4 - 8.6) / 11)  # deciles of 9..13, as of more runs than were taken
+    assert timing.doubts == ("spread 43.6%",)
 
 
 def test_parts_are_kept_apart() -> None:

@@ -92,7 +92,7 @@ def test_out_of_memory_is_halved(capsys: pytest.CaptureFixture[str]) -> None:
     assert "does not fit into memory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "tf32", "float16", "int8"])
 def test_tensorrt_by_our_names(library: Library, precision: str) -> None:
     """Every layer of CaffeNet that computes stands in some row, by Caffe's name."""
     net = net_for("caffenet", Phase.TEST)

@@ -23,24 +23,28 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows of both, rows of one only, and what else differs, such as the machine or the batch."""
+    """Rows of both, rows of one only, and what else differs, such as the machine or the batch.
+
+    doubts are those of each result as a whole, before and after.
+    """
 
     changes: tuple[Change, ...]
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
     differences: tuple[str, ...]
+    doubts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     """Hold a result against an earlier one.
 
-    A change is beyond noise if the medians are further apart than both spreads together.
+    A change is beyond noise if the medians are further apart than both spreads together (see `Timing`).
 
     Raises:
         InputRefused: one is of a network, the other of something else.
     """
     if before["what"] != after["what"]:
-        raise InputRefused(f"one result is of `bench {before['what']}`, the other of `bench {after['what']}`")
+        raise InputRefused(f"one result is of {_named(before['what'])}, the other of {_named(after['what'])}")
     old, new = _rows(before), _rows(after)
     changes = tuple(_change(key, old[key], new[key]) for key in old if key in new)
     if not changes:
@@ -50,7 +54,12 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         tuple(" ".join(key) for key in old if key not in new),
         tuple(" ".join(key) for key in new if key not in old),
         (*_differences("machine", before, after), *_differences("settings", before, after)),
+        (tuple(before.get("doubts", ())), tuple(after.get("doubts", ()))),
     )
+
+
+def _named(what: str) -> str:
+    return what if "/" in what else f"`bench {what}`"
 
 
 def _rows(result: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:

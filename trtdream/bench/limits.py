@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from trtdream.bench.clock import Clock, clock_for
+from trtdream.bench.cores import Cores
 from trtdream.bench.machine import describe_machine
 from trtdream.bench.precision import PRECISIONS
-from trtdream.bench.products import ON_A_GPU, precisions, product
+from trtdream.bench.products import EXTRA, convolution, precisions, product
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.bench.work import Work
+from trtdream.console import say
 from trtdream.files import write_file
 from trtdream.weights.cache import cache_folder
 
-_CACHED_FORM = 3
+_CACHED_FORM = 5
 _COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}  # far beyond any cache
 _LARGEST_SIDE = {"cpu": 4096, "cuda": 8192}
 _LONG_ENOUGH_MS = 100.0
@@ -32,7 +34,8 @@ class Limits:
 
     Attributes:
         bytes_per_s: read and written in a large copy.
-        flops_per_s: of a large square matrix product, by precision; int8's are of integers.
+        flops_per_s: of a large square matrix product, by precision; int8's are of integers. Of a convolution where a
+            CPU's is faster.
         call_ms: what the smallest operation takes.
         measured: when, in UTC.
         absent: why a precision has no ceiling here.
@@ -94,7 +97,10 @@ def limits_of(device: str, again: bool = False) -> Limits:
     path = _cache_file(device)
     if not again and (known := _read(path)) is not None:
         return known
-    found = _measure(device)
+    with Cores() as cores:
+        found = _measure(device)
+    for doubt in cores.doubts:
+        say(f"the machine's limits: {doubt}; `trtdream bench limits --again` measures anew")
     write_file(path, json.dumps(asdict(found), indent=2) + "\n")
     return found
 
@@ -134,14 +140,14 @@ def _measure(device: str) -> Limits:
 def _rates(clock: Clock, device: str) -> tuple[dict[str, float], dict[str, str]]:
     """Operations a second by precision, and why there are none; the ones that every device has must be there."""
     tried = precisions(device)
-    rates = {}
-    absent = {
-        precision: "torch multiplies fast in it on a GPU only" for precision in ON_A_GPU if precision not in tried
-    }
+    rates: dict[str, float] = {}
+    absent = {one: "only GPUs multiply fast in it" for one in EXTRA if one not in tried}
     for precision in tried:
         try:
             rates[precision] = _matrix_product(clock, device, precision)
-        except RuntimeError as error:
+            if (precision, device) == ("float32", "cpu"):
+                rates[precision] = max(rates[precision], _convolution(clock))
+        except (RuntimeError, ImportError) as error:
             if precision in PRECISIONS:
                 raise
             absent[precision] = " ".join(str(error).split())[:200]
@@ -160,6 +166,11 @@ def _matrix_product(clock: Clock, device: str, precision: str) -> float:
             break
         side *= 2
     return rate
+
+
+def _convolution(clock: Clock) -> float:
+    work, operations = convolution()
+    return operations / _best(clock, work) * 1e3
 
 
 def _best(clock: Clock, work: Callable[[], Any]) -> float:

@@ -96,8 +96,8 @@ class NetTime:
                 found.append(f"{part}: {doubt}")
         if beyond := [layer.name for layer in self.layers if _beats_the_machine(layer)]:
             found.append(
-                f"{', '.join(beyond[:3])}: faster than the machine's own matrix product, which was then measured on a"
-                " busy machine; `trtdream bench limits --again`"
+                f"{', '.join(beyond[:3])}: faster than the machine's own limit, which was then measured on a busy"
+                " machine; `trtdream bench limits --again`"
             )
         return tuple(found)
 

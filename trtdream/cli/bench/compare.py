@@ -31,5 +31,8 @@ def compare(
     for file, names in ((before, found.only_before), (after, found.only_after)):
         if names:
             results.print(f"only in {file.name}: {', '.join(names)}", markup=False)
+    for file, doubts in zip((before, after), found.doubts, strict=True):
+        for doubt in doubts:
+            results.print(f"doubtful, {file.name}: {doubt}", markup=False)
     for difference in found.differences:
         results.print(f"differs: {difference}", markup=False)

@@ -22,6 +22,7 @@ def dream(
     octaves: Annotated[int, typer.Option("--octaves")] = 4,
     iterations: Annotated[int, typer.Option("--iterations", help="Steps an octave.")] = 10,
     runs: Annotated[int, typer.Option("--runs", min=2, help="Dreams after warming up.")] = 5,
+    precision: Annotated[str, typer.Option("--precision", help="Of gradients: auto, float32, bf16 or fp16.")] = "auto",
     device: DeviceOption = "auto",
     file: FileOption = None,
     report: ReportOption = None,
@@ -43,16 +44,16 @@ def dream(
     settings = Settings(layers=(Layer(name=layer),), octaves=octaves, iterations=iterations)
     model = open_model(net, weights, offline)
     device = pick_device(device)
-    computing, limits = Computing(device), limits_of(device)
+    computing, limits = Computing(device, precision), limits_of(device)
     with Conditions(device) as conditions:
         times = time_dream(model, noise((height, width)), settings, computing, Repeats(runs, warm_up=1))
     rows = rows_of_dream(times, (height, width), model, settings, computing, limits)
     print_rows(rows)
     results.print(model.line, markup=False)
     print_seen(conditions.seen)
-    asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations, "device": device}
-    asked["gradients"] = computing.gradients() or "float32"
-    files.write(Result("dream", {**model.provenance, **asked}, rows, limits, (), conditions.seen))
+    asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations}
+    where = {"gradients": computing.gradients() or "float32", "device": device}
+    files.write(Result("dream", {**model.provenance, **asked, **where}, rows, limits, (), conditions.seen))
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -25,7 +25,10 @@ def net(
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Default: the network's own.")] = None,
     iterations: Annotated[int, typer.Option("--iterations", min=2, help="Runs after warming up.")] = 10,
     precision: Annotated[
-        str, typer.Option("--precision", help="float32, bfloat16, float16; int8 in ONNX Runtime and TensorRT.")
+        str,
+        typer.Option(
+            "--precision", help="float32, bfloat16, float16; elsewhere than in torch int8, fp8, and tf32 in TensorRT."
+        ),
     ] = "float32",
     backend: Annotated[str, typer.Option("--backend", help="torch, onnxruntime or tensorrt.")] = "torch",
     device: DeviceOption = "auto",

@@ -71,7 +71,7 @@ def explain_marks(rows: Sequence[Row]) -> None:
         return
     widest = max(row.timing.spread for row in doubtful if row.timing)
     results.print(
-        f"* not to be trusted, {len(doubtful)} of {len(measured)}: the quartiles lie more than 2.5 % apart (up to"
+        f"* not to be trusted, {len(doubtful)} of {len(measured)}: four runs of five lie more than 2.5 % apart (up to"
         f" {widest:.0%}), or the warm-up did not settle"
     )
     for row in doubtful:
