@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from trtdream.caffe.datum import encoded_datum, raw_datum
 from trtdream.caffe.lmdb import write_lmdb
@@ -100,8 +102,8 @@ def test_a_database_of_two_kinds_is_refused_by_key(tmp_path: Path) -> None:
             next(loader)
 
 
-def test_leveldb_is_read_by_pack(databases: dict[str, Path], packed: Path, tmp_path: Path) -> None:
-    """The same Datums in a LevelDB: packing gives the same pixels and labels; training on it is refused."""
+def test_leveldb(databases: dict[str, Path], packed: Path, tmp_path: Path) -> None:
+    """The same Datums in a LevelDB: packing gives the same pixels and labels, loading the same batches."""
     plyvel = pytest.importorskip("plyvel", reason="LevelDB needs plyvel")
     from trtdream.caffe.lmdb import Lmdb
     from trtdream.data.pack import Packing, pack
@@ -118,8 +120,16 @@ def test_leveldb_is_read_by_pack(databases: dict[str, Path], packed: Path, tmp_p
     for index in range(50):
         assert np.array_equal(made.content(index)[0], wanted.content(index)[0])
         assert made.content(index)[1] == wanted.content(index)[1]
+    with (
+        Loader(source, Transform(), Feed(8)) as one,
+        Loader(open_source(tmp_path / "leveldb"), Transform(), Feed(8)) as two,
+        Loader(open_source(databases["raw"]), Transform(), Feed(8)) as other,
+    ):
+        for batch, same, expected in islice(zip(one, two, other, strict=True), 8):
+            assert torch.equal(batch.data, expected.data) and torch.equal(batch.label, expected.label)
+            assert torch.equal(same.data, expected.data)
     with pytest.raises(UsageError, match="LevelDB can be opened by one process only: pack it"):
-        Loader(source, Transform(), Feed(4))
+        Loader(source, Transform(), Feed(4, world_size=2))
 
 
 def test_a_damaged_leveldb(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Caffe's databases as sources: LMDB, and LevelDB for packing."""
+"""Caffe's databases, LMDB and LevelDB, as sources."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -84,16 +85,23 @@ class _LevelDb:
         return memoryview(self._database.get(key))
 
 
+_open_leveldbs: WeakValueDictionary[Path, _LevelDb] = WeakValueDictionary()
+"""Those of this process: a solver's nets for training and testing may name the same one."""
+
+
 def open_lmdb(path: Path) -> Datums:
     """Caffe's LMDB as a source. Raises InputRefused if it is damaged, empty or not of pictures."""
     return Datums(Lmdb(path))
 
 
 def open_leveldb(path: Path) -> Datums:
-    """Caffe's LevelDB as a source. One process at a time can open one, so it is for `pack` only.
+    """Caffe's LevelDB as a source. One process at a time can open one; where it is open here already, that one is read.
 
     Raises:
         TrtdreamError: plyvel is not installed.
         InputRefused: it is damaged, empty or not of pictures.
     """
-    return Datums(_LevelDb(path))
+    known = _open_leveldbs.get(path.resolve())
+    if known is None:
+        known = _open_leveldbs[path.resolve()] = _LevelDb(path)
+    return Datums(known)

@@ -63,7 +63,7 @@ class Loader:
             transform = _as_stored(source, transform, feed.phase)
         if faults := transform.faults() + feed.faults():
             raise UsageError("; ".join(faults))
-        if (source.origin / "CURRENT").exists():
+        if feed.world_size > 1 and (source.origin / "CURRENT").exists():
             raise UsageError(f"{source.origin}: a LevelDB can be opened by one process only: pack it first")
         if feed.classes is not None:
             check_labels(source, feed.classes)
