@@ -20,8 +20,8 @@ class Timing:
     spread is the distance from the first decile to the last over the median, of nine runs or fewer that from the least
     to the greatest: 0.02 means that four runs of five lie within 2 %. A second measurement, in a process of its own,
     keeps to that: of 320 times within GoogLeNet (10 runs each, every two of five processes, two shared cores) at most
-    0.6 % had medians further apart than both spreads together. By the distance of the quartiles it was 4 to 10 %, by a
-    bootstrap of the median 22 %: both are blind to slow changes.
+    0.6 % had medians further apart than both spreads together, of 5 runs each 3.5 %. By the distance of the quartiles
+    it was 4 to 10 %, by a bootstrap of the median 22 %: both are blind to slow changes.
     settled tells whether the warm-up became stable.
     """
 
