@@ -26,8 +26,8 @@ import torch
 from caffe_time import RealCaffe, add_option, rows_of_caffe, with_inputs
 from PIL import Image
 
-from trtdream.bench.dreaming import rows_of_dream, step_works, time_dream
-from trtdream.bench.limits import Limits, bound_of_all, limits_of
+from trtdream.bench.dreaming import bound_of_step, rows_of_dream, step_works, time_dream
+from trtdream.bench.limits import Limits, limits_of
 from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, Timing, measure
 from trtdream.dream.ascent import Ascent
@@ -82,12 +82,11 @@ def time_all(model: Model, picture: np.ndarray, limits: Limits, device: str, run
 
     def a_step(form: str, computing: Computing, work: Callable[[], object]) -> Row:
         timing = measure(work, runs, warm_up=3, finish=finish)
-        works = step_works(model, Settings(), SIZE, computing)
-        share = bound_of_all(timing.median_ms, works, name_of(computing), limits).as_document()
-        return row(form, computing, "step", timing, share)
+        bound = bound_of_step(timing.median_ms, step_works(model, Settings(), SIZE), computing, limits)
+        return row(form, computing, "step", timing, bound.as_document())
 
     with patch.object(lrn, "across_channels", lrn.across_channels_plain):
-        yield a_step("plain", Computing(device), plain_step(model, picture, device))
+        yield a_step("plain", Computing(device, "float32"), plain_step(model, picture, device))
     for precision in precisions(device):
         computing = Computing(device, precision)
         dreamer = Dreamer(model, Settings(), computing)
@@ -98,11 +97,6 @@ def time_all(model: Model, picture: np.ndarray, limits: Limits, device: str, run
         times = time_dream(model, picture, Settings(), computing, warm)
         whole = rows_of_dream(times, SIZE, model, Settings(), computing, limits)[-1]
         yield row(AS_IT_IS, computing, "dream", times.whole, whole.extra)
-
-
-def name_of(computing: Computing) -> str:
-    """What the ceilings call its precision."""
-    return str(computing.dtype).removeprefix("torch.")
 
 
 def caffes_step(model: Model, caffe: RealCaffe | None) -> list[Row]:

@@ -23,7 +23,7 @@ from trtdream.bench.limits import Limits, bound_of_all, limits_of
 from trtdream.bench.results import Row, per_image
 from trtdream.bench.subject import Setting, input_shapes
 from trtdream.bench.timing import measure
-from trtdream.bench.work import BOTH, dreaming_works, training_works
+from trtdream.bench.work import BOTH, dreaming_works
 from trtdream.net import zoo
 from trtdream.net.graph import connect
 from trtdream.net.kind import Phase
@@ -74,7 +74,8 @@ def time_network(network: str, batch: int, device: str, runs: int, limits: Limit
         torch.autograd.grad(0.5 * (scores * scores).sum(), data)
 
     layers = infer_shapes(module.graph, {"data": tuple(x.shape)})
-    works = {"forward": training_works(layers, 4, False)["forward"], BOTH: dreaming_works(layers, 4)}
+    there, back = dreaming_works(layers, 4)
+    works = {"forward": there, BOTH: there + back}
     finish = torch.cuda.synchronize if device != "cpu" else int
     for part, work in zip(PARTS, (forward, forward_and_gradient), strict=True):
         timing = measure(work, runs, finish=finish)

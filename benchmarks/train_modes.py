@@ -43,15 +43,20 @@ class Mode:
 
 
 def _each_alone(base: Mode, forms: tuple[str, ...]) -> list[Mode]:
-    return [replace(base, name=f"{base.name}, {form}", forms=Forms(**{form: True}), packed=False) for form in forms]
+    return [replace(base, name=f"{base.name}, {form}", forms=_only(form), packed=False) for form in forms]
 
 
-_CPU_BASE = Mode("float32", packed=True)
+def _only(form: str) -> Forms:
+    on = {form: True}
+    return Forms(**on)  # type: ignore[arg-type]  # not all of its fields are switches
+
+
+_CPU_BASE = Mode("float32", packed=True, forms=Forms(merge_branches=True, weight_first=True))
 CPU_MODES = (
     _CPU_BASE,
     Mode("bf16", _BF16),
     Mode("plain float32", channels_last=False, fused=False),
-    *_each_alone(_CPU_BASE, ("merge_branches", "space_to_depth", "split_groups")),
+    *_each_alone(Mode("channels_last"), ("merge_branches", "weight_first", "space_to_depth", "split_groups")),
 )
 _GRAPH = Mode("bf16 graph", _BF16, graph=True, packed=True)
 _COMPILED = Mode("bf16 compiled graph", _BF16, compile=True, graph=True)

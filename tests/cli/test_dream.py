@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_layers_channels_and_a_guide_change_the_dream(picture: Path, tmp_path: P
     ways = (
         (),
         ("--layer", "68", "--layer", "inception_3b/output:0.5"),
-        ("--layer", "68", "--channel", "7", "--channel", "8"),
+        ("--layer", "68", "--channel", "7-8"),
         ("--layer", "inception_3b/output", "--guide", picture),
     )
     for index, way in enumerate(ways):
@@ -82,8 +83,9 @@ def test_what_there_is_to_see(picture: Path, tmp_path: Path) -> None:
         assert f"{when}: n0" in ran.err, ran.err
     assert [path.name for path in sorted(octaves.iterdir())] == ["octave_0_98x74.png", "octave_1_128x96.png"]
     assert load_image(heat).shape == load_image(preview).shape == (96, 128, 3)
-    for path in (heat, preview, *octaves.iterdir()):
-        assert read_metadata(path) == read_metadata(out)
+    made = read_metadata(out)
+    assert all(read_metadata(path) == made for path in (preview, *octaves.iterdir()))
+    assert json.loads(read_metadata(heat)["trtdream"]) == {**json.loads(made["trtdream"]), "shows": "explain"}
     refused(run("dream", picture, "-o", tmp_path / "b.png", *QUICK, "--save-octaves", octaves), 2, "--force")
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.cli.command import refused, run
 from tests.dream.tiny import save_waves, tiny_files
 from trtdream.dream.again import enlarged
-from trtdream.runtime.image import load_image
+from trtdream.runtime.image import load_image, read_metadata, save_image
 
 SETTINGS = ("--layer", "both:0.7", "--octaves", 2, "--iterations", 3, "--seed", 7, "--step", 2)
 
@@ -33,6 +33,27 @@ def test_same_bytes(net: tuple[object, ...], ending: str) -> None:
     assert run("dream", f"a.{ending}", "--again", *net, "-o", f"b.{ending}").code == 0
     assert Path(f"a.{ending}").read_bytes() == Path(f"b.{ending}").read_bytes()
     assert json.loads(Path(f"a.{ending}.json").read_text())["settings"]["seed"] == 7
+
+
+def test_another_machines_precision(net: tuple[object, ...]) -> None:
+    """A CPU makes a GPU's dream in float32."""
+    assert run("dream", "waves.png", *net, *SETTINGS, "-o", "a.png").code == 0
+    made_by = json.loads(read_metadata(Path("a.png"))["trtdream"])
+    assert made_by["precision"] == "float32"
+    picture = load_image(Path("a.png"))
+    save_image(Path("gpu.png"), picture, {"trtdream": json.dumps({**made_by, "precision": "float16"})})
+    assert run("dream", "gpu.png", "--again", *net, "--device", "cpu", "-o", "b.png").code == 0
+    assert np.array_equal(load_image(Path("b.png")), picture)
+
+
+def test_what_was_kept_beside_it(net: tuple[object, ...]) -> None:
+    """Of an octave the dream it belongs to; a map of where it looks is no dream."""
+    see = ("--explain", "heat.png", "--save-octaves", "octaves")
+    assert run("dream", "waves.png", *net, *SETTINGS, "-o", "a.png", *see).code == 0
+    (first, *_) = sorted(Path("octaves").iterdir())
+    assert run("dream", first, "--again", *net, "-o", "b.png").code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    refused(run("dream", "heat.png", "--again", *net, "-o", "c.png"), 3, "heat.png: is no dream", "--explain")
 
 
 def test_larger_has_the_forms_of_the_smaller(net: tuple[object, ...]) -> None:
@@ -77,14 +98,9 @@ def test_other_weights_are_refused(net: tuple[object, ...], tmp_path: Path) -> N
 def test_pictures_that_say_nothing(net: tuple[object, ...]) -> None:
     refused(run("dream", "waves.png", "--again", *net, "-o", "b.png"), 3, "carries no record")
     run("dream", "waves.png", *net, *SETTINGS, "-o", "a.png")
-    with Image.open("a.png") as image:
-        made_by = json.loads(image.text["trtdream"])
-        made_by["settings"]["sparkle"] = 3
-        from PIL.PngImagePlugin import PngInfo
-
-        info = PngInfo()
-        info.add_text("trtdream", json.dumps(made_by))
-        image.save("c.png", pnginfo=info)
+    made_by = json.loads(read_metadata(Path("a.png"))["trtdream"])
+    made_by["settings"]["sparkle"] = 3
+    save_image(Path("c.png"), load_image(Path("a.png")), {"trtdream": json.dumps(made_by)})
     refused(run("dream", "c.png", "--again", *net, "-o", "b.png"), 3, "none of this version's", "sparkle")
 
 

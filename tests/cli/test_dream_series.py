@@ -59,7 +59,7 @@ def test_a_zoom(quick: tuple[object, ...]) -> None:
 
 
 def test_frames_to_a_film_and_a_video(quick: tuple[object, ...]) -> None:
-    clips = pytest.importorskip("tests.dream.clips")
+    clips = pytest.importorskip("tests.dream.film.clips")
     for index in (1, 2, 10):
         save_waves(Path(f"in/f{index}.png"), phase=index / 4)
     save_waves(Path("in/f3.png"), 20, 20)
@@ -93,6 +93,9 @@ def test_refusals(quick: tuple[object, ...]) -> None:
     refused(run("dream", source, *quick, "--zoom", 0.1, "-o", "film.xyz"), 2, ".xyz", "name a folder")
     refused(run("dream", source, *quick, "--size", 100), 2, "--again")
     refused(run("dream", "in", *quick, "--record"), 2, "--record")
+    refused(run("dream", source, *quick, "--batch", 2), 2, "--batch")
+    refused(run("dream", "in", *quick, "--batch", 2, "--blend", 0.5), 2, "--batch", "depend on each other")
+    refused(run("dream", "in", *quick, "--batch", 2, "--memory", "1G"), 2, "--batch", "--memory")
     refused(run("dream", "gone.mp4", *quick), 2, "gone.mp4: no such file")
     Path("empty").mkdir()
     refused(run("dream", "empty", *quick), 2, "no picture in empty")

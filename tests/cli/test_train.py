@@ -102,6 +102,15 @@ def test_recipe_commands(tmp_path: Path) -> None:
     assert yaml.safe_load(shown.out)["solver"]["base_lr"] == 0.5
     dreamt = run("recipe", "cat", "painterly", "octaves=7")
     assert yaml.safe_load(dreamt.out)["octaves"] == 7 and yaml.safe_load(dreamt.out)["normalise"] == "laplacian"
+    dream = tmp_path / "dream.yaml"
+    assert run("recipe", "cp", "detail", dream).code == 0
+    assert yaml.safe_load(run("recipe", "cat", dream, "octaves=2").out)["octaves"] == 2
+    checked = run("recipe", "validate", dream, "guide=gone.png", "--json").document
+    assert checked["valid"] and checked["dream"] == "inception_4d/output + inception_4c/output:0.5"
+    assert checked["octaves"] == 6 and checked["not_there"] == {"guide": "gone.png"}
+    assert "valid; " in run("recipe", "validate", "classic").out
+    refused(run("recipe", "validate", dream, "octaves=0"), 2, "'octaves=0': octaves: input should be greater")
+    refused(run("recipe", "validate", "clasic"), 2, "did you mean classic")
     valid = run("recipe", "validate", copy, "--json")
     assert valid.document["valid"] and valid.document["net"] == "QuickNet"
     assert set(valid.document["not_there"]) == {"data.train.source", "data.test.0.source"}

@@ -58,7 +58,7 @@ def test_atlas(net: tuple[object, ...]) -> None:
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[:2] == ["tiny_layers_atlas.png", "tiny_layers_atlas.html"]
     assert "both" in Path("tiny_layers_atlas.html").read_text()
-    ran = run("atlas", *net, "--layer", "both", "--channels", "0,4", *QUICK, "-o", "two.html", "--json")
+    ran = run("atlas", *net, "--layer", "both", "--channel", "0,4", *QUICK, "-o", "two.html", "--json")
     assert [plate["title"] for plate in ran.document["plates"]] == ["0", "4"]
     refused(run("dream", "two.png", "--again", "-o", "x.png", *net), 3, "is an atlas")
 
@@ -70,8 +70,8 @@ def test_refusals(net: tuple[object, ...]) -> None:
     refused(run("visualize", *net, "--layer", "both", "--channel", 1, "--neuron", "middle"), 2, "X,Y")
     refused(run("visualize", *net, "--size", 3), 2, "--size 3")
     refused(run("visualize", *net, "-o", "a.xyz"), 2, ".xyz")
-    refused(run("atlas", *net, "--channels", "0-3"), 2, "--layer")
-    refused(run("atlas", *net, "--layer", "both", "--channels", "0-9", *QUICK), 2, "channel 6", "0 to 5")
+    refused(run("atlas", *net, "--channel", "0-3"), 2, "--layer")
+    refused(run("atlas", *net, "--layer", "both", "--channel", "0-9", *QUICK), 2, "channel 6", "0 to 5")
     Path("mine.png").write_bytes(b"mine")
     refused(run("visualize", *net, "-o", "mine.png", "--layer", "both"), 2, "--force")
     refused(run("atlas", *net, "-o", "mine"), 2, "--force")

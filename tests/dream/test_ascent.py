@@ -22,7 +22,7 @@ class Bowl:
     """An engine whose objective is the sum of x^3 / 3: its gradient, x^2, is known."""
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        return (data**3).sum() / 3, data.square()
+        return (data**3).sum((1, 2, 3)) / 3, data.square()
 
 
 def ascent(settings: Settings, data: Tensor, size: float = 2.0, mask: Tensor | None = None) -> Ascent:
@@ -40,7 +40,7 @@ def test_a_step_by_hand(name: str, strength) -> None:  # type: ignore[no-untyped
     told = made.step((2, -3))  # rolling to and fro changes nothing of a gradient that knows no neighbours
     slope = data.numpy().astype(np.float64) ** 2
     np.testing.assert_allclose(made.data.numpy(), data.numpy() + 2 * slope / strength(slope), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(told.numpy(), [(data.double() ** 3).sum() / 3, strength(slope)], rtol=1e-3)
+    np.testing.assert_allclose(told.numpy(), [[(data.double() ** 3).sum() / 3], [strength(slope)]], rtol=1e-3)
 
 
 def test_laplacian_levels_are_equally_strong() -> None:
@@ -97,7 +97,7 @@ def test_bounds_mask_and_no_number() -> None:
     broken = data.clone()
     broken[0, 0, 0, 0] = float("nan")
     made = ascent(Settings(), data)
-    told = made.climb(torch.tensor(1.0), broken)
+    told = made.climb(torch.tensor([1.0]), broken)
     assert not told.isfinite().all()
     torch.testing.assert_close(made.data, data.clamp(-100, 150))
 
@@ -127,3 +127,15 @@ def test_strength_over_octaves() -> None:
     assert [strength_at((1.0,), octave, 3) for octave in range(3)] == [1, 1, 1]
     assert [strength_at((0.0, 1.0, 0.5), octave, 5) for octave in range(5)] == [0, 0.5, 1, 0.75, 0.5]
     assert strength_at((0.0, 2.0), 0, 1) == 2
+
+
+@pytest.mark.parametrize("keys", [{}, {"ascent": "adam"}, {"normalise": "laplacian", "tv": 0.3}, {"l2": 0.5}])
+def test_steps_of_several_pictures_are_each_ones_own(keys: dict[str, object]) -> None:
+    settings = Settings.model_validate(keys)
+    pictures = [strength * noise(1, 3, 33, 20, seed=strength) for strength in (1, 20)]
+    together = ascent(settings, torch.cat(pictures))
+    alone = [ascent(settings, picture) for picture in pictures]
+    for shift in ((3, 1), (-2, 7)):
+        told = together.step(shift)
+        torch.testing.assert_close(told, torch.cat([each.step(shift) for each in alone], 1))
+    torch.testing.assert_close(together.data, torch.cat([each.data for each in alone]))

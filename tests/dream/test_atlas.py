@@ -3,23 +3,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from tests.dream.tiny import GREEN, RED
-from trtdream.dream.atlas import every_channel, every_layer, make_atlas, parse_channels, write_atlas
+from trtdream.dream.atlas import every_channel, every_layer, make_atlas, write_atlas
 from trtdream.dream.visualize import Climb, visualize
-from trtdream.errors import UsageError
 from trtdream.runtime.model import Model
 
 QUICK = Climb(size=32, steps=20)
-
-
-def test_channels_as_people_write_them() -> None:
-    assert parse_channels("0-3,7") == [0, 1, 2, 3, 7]
-    for wrong in ("", "a", "3-", "3-1", "-1", "1;2"):
-        with pytest.raises(UsageError, match="0-31,40"):
-            parse_channels(wrong)
 
 
 def test_every_layer_and_every_channel(tiny: Model) -> None:

@@ -1,17 +1,19 @@
 """Other forms of the layers, and merged branches, against the layers' own forms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, linear
 
 from tests.net.test_torch_module import net
 from trtdream.net import zoo
 from trtdream.net.forms import Forms
 from trtdream.net.kind import Phase
-from trtdream.net.maths.convolution import conv2d_by_depth, conv2d_by_group
+from trtdream.net.maths.convolution import conv2d_by_group, conv2d_with_narrow_gradient
+from trtdream.net.maths.depth import conv2d_by_depth, conv2d_with_gradient_by_depth
+from trtdream.net.maths.inner_product import linear_weight_first
 from trtdream.net.torch_module import TorchNet
 
 ROUNDINGS = 1e-5  # relative: the same products, summed in another order
@@ -156,7 +158,9 @@ def test_googlenets_branches() -> None:
     ],
 )
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_space_to_depth(
+@pytest.mark.parametrize("form", [conv2d_by_depth, conv2d_with_gradient_by_depth])
+def test_by_depth(
+    form: Callable[..., torch.Tensor],
     size: tuple[int, int],
     kernel: tuple[int, int],
     stride: tuple[int, int],
@@ -171,8 +175,22 @@ def test_space_to_depth(
     ]
     _same_with_gradients(
         leaves,
-        lambda x, w, b: conv2d_by_depth(x, w, b, stride, padding),
+        lambda x, w, b: form(x, w, b, stride, padding),
         lambda x, w, b: conv2d(x, w, b, stride, padding),
+    )
+
+
+@pytest.mark.parametrize(("rows", "inputs"), [(3, 8), (3, 7), (1, 8)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_weight_first(rows: int, inputs: int, bias: bool) -> None:
+    """A ReLU in place stands behind it, as in most networks."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(rows, inputs), (5, inputs), *[(5,)] * bias]
+    leaves = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    _same_with_gradients(
+        leaves,
+        lambda x, w, b=None: linear_weight_first(x, w, b).relu_(),
+        lambda x, w, b=None: linear(x, w, b).relu_(),
     )
 
 
@@ -188,6 +206,56 @@ def test_a_convolution_a_group(bias: bool) -> None:
     )
 
 
+NARROW = [
+    ((9, 7), 3, (1, 1), (1, 1), (1, 1), 1),
+    ((23, 18), 7, (2, 2), (3, 3), (1, 1), 1),  # windows that reach no last column, or no last row
+    ((22, 17), 5, (4, 3), (0, 1), (1, 1), 2),
+    ((12, 13), 3, (2, 1), (0, 2), (2, 3), 1),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "dilation", "groups"), NARROW)
+@pytest.mark.parametrize(
+    ("narrow", "off"), [(torch.float64, 1e-12), (torch.float16, 2e-3), (torch.bfloat16, 1e-2)], ids=str
+)
+def test_a_gradient_in_another_type(size, kernel, stride, padding, dilation, groups, narrow, off) -> None:  # type: ignore[no-untyped-def]
+    """The values are those of the own type to the bit."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 6, *size, generator=generator, dtype=torch.float64)
+    weight = torch.randn(8, 6 // groups, kernel, kernel, generator=generator, dtype=torch.float64)
+    geometry = stride, padding, dilation, groups
+    found = []
+    for form in (
+        lambda leaf: conv2d(leaf, weight, None, *geometry),
+        lambda leaf: conv2d_with_narrow_gradient(leaf, weight, None, weight.to(narrow), *geometry),
+    ):
+        leaf = x.clone().requires_grad_()
+        value = form(leaf)
+        (gradient,) = torch.autograd.grad(value.square().sum(), leaf)
+        found.append((value.detach(), gradient))
+    (value, wanted), (other, gradient) = found
+    assert torch.equal(value, other) and gradient.dtype is torch.float64
+    assert torch.linalg.vector_norm(gradient - wanted) <= off * torch.linalg.vector_norm(wanted)
+
+
+def test_gradients_in_halves_through_a_network(x: torch.Tensor) -> None:
+    """Merged branches too; weights that learn keep their gradients, and so all of it stays float32."""
+    run = module(*THREE, concat("a", "b", "c"))
+    compare(run, Forms(merge_branches=True, gradients="bfloat16"), ["out"], x)
+    run.requires_grad_(False)
+    found = []
+    for forms in (Forms(), Forms(gradients="bfloat16"), Forms(merge_branches=True, gradients="bfloat16")):
+        run.forms = forms
+        leaf = x.clone().requires_grad_()
+        value = run(leaf, ["out"])["out"]
+        (gradient,) = torch.autograd.grad(value.square().sum(), leaf)
+        found.append((value.detach(), gradient))
+    (value, wanted), *others = found
+    for other, gradient in others:
+        torch.testing.assert_close(other, value)
+        assert 0 < torch.linalg.vector_norm(gradient - wanted) < 1e-2 * torch.linalg.vector_norm(wanted)
+
+
 def _same_with_gradients(leaves: list[torch.Tensor], form, own) -> None:  # type: ignore[no-untyped-def]
     found = []
     for function in (form, own):
@@ -200,6 +268,18 @@ def _same_with_gradients(leaves: list[torch.Tensor], form, own) -> None:  # type
 
 
 @pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.TEST])
+def test_inner_products_of_a_whole_net(phase: Phase) -> None:
+    """CaffeNet's last layers, on maps of 3 x 3; the first product's bottom is four-dimensional."""
+    shapes = {"data": (2, 3, 131, 131), "label": (2,)}
+    run = TorchNet(zoo.build("caffenet", deploy=False), phase, shapes, until=["fc6"])
+    pooled = torch.randn(2, 256, 3, 3, generator=torch.Generator().manual_seed(2))
+    run.forms = Forms()
+    own = run({"pool5": pooled}, ["fc6@fc6"])["fc6@fc6"]
+    run.forms = Forms(weight_first=True)
+    torch.testing.assert_close(run({"pool5": pooled}, ["fc6@fc6"])["fc6@fc6"], own, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("phase", [Phase.TRAIN, Phase.TEST])
 def test_forms_of_a_whole_net(phase: Phase) -> None:
     """CaffeNet's first layers, with its conv1 by depth and its conv2 by group."""
     shapes = {"data": (2, 3, 67, 67), "label": (2,)}
@@ -207,5 +287,6 @@ def test_forms_of_a_whole_net(phase: Phase) -> None:
     forms = Forms(space_to_depth=True, split_groups=True)
     picture = torch.randn(2, 3, 67, 67, generator=torch.Generator().manual_seed(2))
     compare(run, forms, ["conv3", "conv2"], picture)
+    compare(run, Forms(gradient_by_depth=True), ["conv3"], picture)
     assert forms.names() == ["space_to_depth", "split_groups"] and not Forms().names()
     assert replace(forms, space_to_depth=False) != forms

@@ -7,7 +7,7 @@ import pytest
 
 from trtdream.errors import InputRefused, UsageError
 from trtdream.recipe.dream_schema import Layer
-from trtdream.recipe.dreams import load_dream, read_direction
+from trtdream.recipe.dreams import load_dream, parse_channels, read_direction
 
 
 def test_options_win_over_the_file_and_overrides_over_both(tmp_path: Path) -> None:
@@ -58,3 +58,10 @@ def test_a_direction_is_a_vector(tmp_path: Path) -> None:
     for name in ("bad.npy", "no.npy"):
         with pytest.raises(InputRefused, match=name):
             read_direction(tmp_path / name)
+
+
+def test_channels_as_people_write_them() -> None:
+    assert parse_channels("0-3,7") == [0, 1, 2, 3, 7]
+    for wrong in ("", "a", "3-", "3-1", "-1", "1;2", "0-99999999999"):
+        with pytest.raises(UsageError, match="0-31,40"):
+            parse_channels(wrong)

@@ -31,7 +31,7 @@ def test_auto_is_what_is_right_for_the_device(drawn: Path, tmp_path: Path) -> No
     recipe = small_recipe(drawn, tmp_path / "run", precision="auto")
     on_cpu = resolve_compute(recipe, CPU, World())
     assert (on_cpu.dtype, on_cpu.cuda_graph, on_cpu.fused_update) == (torch.float32, False, True)
-    assert on_cpu.forms == Forms(merge_branches=True)
+    assert on_cpu.forms == Forms(merge_branches=True, weight_first=True)
     on_gpu = resolve_compute(recipe, GPU, World())
     assert (on_gpu.dtype, on_gpu.cuda_graph, on_gpu.compile) == (torch.bfloat16, True, False)
     long = small_recipe(drawn, tmp_path / "run", solver__max_iter=450000)
@@ -39,11 +39,13 @@ def test_auto_is_what_is_right_for_the_device(drawn: Path, tmp_path: Path) -> No
     assert on_gpu.forms == Forms(space_to_depth=True)
     assert not resolve_compute(recipe, GPU, World(0, 2)).cuda_graph
     off = small_recipe(
-        drawn, tmp_path / "run", speed={"fused_update": False, "channels_last": False, "merge_branches": False}
+        drawn,
+        tmp_path / "run",
+        speed={"fused_update": False, "channels_last": False, "merge_branches": False, "weight_first": False},
     )
     assert resolve_compute(off, CPU, World()).describe() == "cpu, float32"
     on = small_recipe(drawn, tmp_path / "run", speed={"space_to_depth": True, "split_groups": True})
-    described = "cpu, float32, channels_last, fused_update, merge_branches, space_to_depth, split_groups"
+    described = "cpu, float32, channels_last, fused_update, merge_branches, space_to_depth, split_groups, weight_first"
     assert resolve_compute(on, CPU, World()).describe() == described
 
 

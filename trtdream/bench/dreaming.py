@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from trtdream.bench.clock import Clock, clock_for
-from trtdream.bench.limits import Limits, bound_of_all
+from trtdream.bench.limits import Bound, Limits, bound_of_all
 from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, Timing, repeat
 from trtdream.bench.work import Work, dreaming_works
@@ -68,22 +68,34 @@ def rows_of_dream(
     times: DreamTime, size: Size, model: Model, settings: Settings, computing: Computing, limits: Limits
 ) -> list[Row]:
     """A step of each octave, then the whole picture, which is of that size."""
-    precision = str(computing.dtype).removeprefix("torch.")
-    rows, whole = [], []
+    rows: list[Row] = []
+    forward: list[Work] = []
+    back: list[Work] = []
     for octave, timing in times.steps:
-        works = step_works(model, settings, octave, computing)
-        whole += settings.iterations * works
-        bound = bound_of_all(timing.median_ms, works, precision, limits)
+        works = step_works(model, settings, octave)
+        forward += settings.iterations * works[0]
+        back += settings.iterations * works[1]
+        bound = bound_of_step(timing.median_ms, works, computing, limits)
         rows.append(Row(_named(octave), "step", timing, extra=bound.as_document()))
-    extra = bound_of_all(times.whole.median_ms, whole, precision, limits).as_document() if whole else {}
+    whole = times.whole.median_ms
+    extra = bound_of_step(whole, (forward, back), computing, limits).as_document() if forward else {}
     return [*rows, Row(_named(size), "dream", times.whole, extra=extra)]
 
 
-def step_works(model: Model, settings: Settings, size: Size, computing: Computing) -> list[Work]:
-    """What a step on a picture of that size has to do, layer by layer up to those that are dreamt of."""
+def bound_of_step(
+    milliseconds: float, works: tuple[Sequence[Work], Sequence[Work]], computing: Computing, limits: Limits
+) -> Bound:
+    """The limit that binds a step, or several: forward in float32, back in the type of the gradients."""
+    there = bound_of_all(milliseconds, works[0], "float32", limits)
+    back = bound_of_all(milliseconds, works[1], computing.gradients() or "float32", limits)
+    return replace(max(there, back, key=lambda part: part.share), share=there.share + back.share)
+
+
+def step_works(model: Model, settings: Settings, size: Size) -> tuple[list[Work], list[Work]]:
+    """What a step on a picture of that size has to do, forward and back, layer by layer up to those dreamt of."""
     shape = (1, len(model.pictures.mean), *size)
     layers = infer_shapes(model.graph, {model.graph.inputs[0]: shape}, values_of(model, settings))
-    return dreaming_works(layers, computing.dtype.itemsize)
+    return dreaming_works(layers, number_bytes=4)
 
 
 def _named(size: Size) -> str:

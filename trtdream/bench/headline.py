@@ -170,4 +170,5 @@ def _dream_row(device: str, limits: Limits) -> Row:
     model, settings, computing = bundled(), Settings(octaves=1, iterations=4), Computing(device)
     times = time_dream(model, noise(DREAM_SIZE), settings, computing, _REPEATS)
     step = rows_of_dream(times, DREAM_SIZE, model, settings, computing, limits)[0]
-    return replace(step, name="dream", extra={**step.extra, "size": step.name})
+    extra = {**step.extra, "size": step.name, "gradients": computing.gradients() or "float32"}
+    return replace(step, name="dream", extra=extra)

@@ -50,11 +50,11 @@ def training_works(layers: Sequence[LayerShapes], number_bytes: int, force_backw
     return {"forward": forward, "backward": backward, BOTH: both, "update": update, "step": both + update}
 
 
-def dreaming_works(layers: Sequence[LayerShapes], number_bytes: int) -> list[Work]:
-    """What a step uphill has to do: forward, and the gradient to the picture but to no weight."""
+def dreaming_works(layers: Sequence[LayerShapes], number_bytes: int) -> tuple[list[Work], list[Work]]:
+    """What a step uphill has to do: forward, and back the gradient to the picture but to no weight."""
     computing = [shapes for shapes in layers if not shapes.step.layer.kind.is_input]
     forward = [forward_work(shapes, number_bytes) for shapes in computing]
-    return forward + [backward_work(shapes, number_bytes, True, to_weights=False) for shapes in reversed(computing)]
+    return forward, [backward_work(shapes, number_bytes, True, to_weights=False) for shapes in reversed(computing)]
 
 
 def _update_work(layers: Sequence[LayerShapes]) -> Work:

@@ -19,7 +19,7 @@ def atlas(
         str | None, typer.Option("--layer", help="Every channel of this layer; default: every layer, as a whole.")
     ] = None,
     channels: Annotated[
-        str | None, typer.Option("--channels", metavar="0-31,40", help="Only these channels of the layer.")
+        str | None, typer.Option("--channel", metavar="0-31,40", help="Only these channels of the layer.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="NAME for NAME.png and NAME.html. Default: the network's.")
@@ -38,16 +38,17 @@ def atlas(
 
     Ctrl-C keeps the pictures that are done.
     """
-    from trtdream.dream.atlas import every_channel, every_layer, make_atlas, parse_channels, write_atlas
+    from trtdream.dream.atlas import every_channel, every_layer, make_atlas, write_atlas
     from trtdream.dream.plates import record
     from trtdream.dream.visualize import Climb
     from trtdream.errors import TrtdreamError, UsageError
     from trtdream.files import refuse_overwrite
+    from trtdream.recipe.dreams import parse_channels
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.model import as_document
 
     if channels and not layer:
-        raise UsageError("--channels: say with --layer which layer's")
+        raise UsageError("--channel: say with --layer which layer's")
     climb = Climb(size, steps, seed=seed)
     chosen = parse_channels(channels) if channels else ()
     where = pick_device(device)

@@ -18,7 +18,9 @@ from trtdream.cli.options import DeviceOption, ForceOption, JsonOption, NetOptio
 
 @app.command()
 def dream(
-    image: Annotated[Path, typer.Argument(metavar="IN", help="A picture of any size, a folder of them, or a video.")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IN", help="A picture of any size, a folder of them, a video or GIF.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Any key of a dream recipe, as in octaves=3.")
     ] = None,
@@ -49,7 +51,7 @@ def dream(
     l2: of.L2Option = None,
     keep_colours: of.KeepColoursOption = False,
     classic: of.ClassicOption = False,
-    precision: of.PrecisionOption = "float32",
+    precision: of.PrecisionOption = "auto",
     tile: of.TileOption = 0,
     memory: of.MemoryOption = None,
     zoom: of.ZoomOption = None,
@@ -58,6 +60,7 @@ def dream(
     fps: of.FpsOption = None,
     blend: of.BlendOption = None,
     flow: of.FlowOption = False,
+    batch: of.BatchOption = 1,
     preview: of.PreviewOption = None,
     save_octaves: of.SaveOctavesOption = None,
     classify: of.ClassifyOption = False,
@@ -81,10 +84,10 @@ def dream(
 
     Ctrl-C keeps what has been dreamt so far.
     """
-    from trtdream.dream.asked import asked_for
     from trtdream.dream.computing import Computing, parse_memory
     from trtdream.dream.dreamer import Dreamer
-    from trtdream.dream.job import plan
+    from trtdream.dream.film.asked import asked_for
+    from trtdream.dream.film.job import plan
     from trtdream.errors import UsageError
     from trtdream.recipe.dreams import find_dream, load_dream
     from trtdream.runtime.device import pick_device
@@ -120,7 +123,7 @@ def dream(
     given = {key: value for key, value in options.items() if value is not None}
     settings = load_dream(find_dream(preset) if preset else None, given, overrides or ())
     computing = Computing(pick_device(device), precision, tile, parse_memory(memory) if memory else 0)
-    asked = asked_for(image, out, zoom, rotate, frames, fps, blend, flow)
+    asked = asked_for(image, out, zoom, rotate, frames, fps, blend, flow, batch)
     if not asked.is_series:
         files.check()
     elif files.more:
@@ -135,15 +138,17 @@ def dream(
 
 
 def _layers(
-    layers: list[str] | None, channels: list[int] | None, at: str | None, direction: Path | None
+    layers: list[str] | None, channels: list[str] | None, at: str | None, direction: Path | None
 ) -> list[dict[str, Any]] | None:
     """The recipe's `layers` as options say them: channels, place and direction belong to each of them."""
     from trtdream.recipe.dream_schema import weighted
-    from trtdream.recipe.dreams import read_direction
+    from trtdream.recipe.dreams import parse_channels, read_direction
 
     if not layers and not channels and not at and not direction:
         return None
-    of_each: dict[str, Any] = {"channels": channels} if channels else {}
+    of_each: dict[str, Any] = {}
+    if channels:
+        of_each["channels"] = [number for text in channels for number in parse_channels(text)]
     if at:
         of_each["at"] = at.split(",")
     if direction:

@@ -19,7 +19,7 @@ LayersOption = Annotated[
     _option(_WHAT, "--layer", "Index (`trtdream layers`) or name; may be given again; default 68.", "LAYER[:WEIGHT]"),
 ]
 ChannelsOption = Annotated[
-    list[int] | None, _option(_WHAT, "--channel", "Only this channel of the layers; may be given again.")
+    list[str] | None, _option(_WHAT, "--channel", "Only this channel of the layers, or several.", "3,7,20-31")
 ]
 AtOption = Annotated[
     str | None, _option(_WHAT, "--at", "Only there: with --channel one neuron; 0.5,0.5 the middle.", "X,Y")
@@ -73,12 +73,22 @@ PrecisionOption = Annotated[
     _option(
         _FAST,
         "--precision",
-        "Of the network: float32, or, faster on a GPU, fp16 (a step's gradient within 10 %) or bf16 (25 %).",
+        "Gradients go back in float32, fp16 (within 0.2 % of it; a GPU's) or bf16 (1 %); auto: fp16 on a GPU.",
     ),
 ]
 TileOption = Annotated[int, _option(_FAST, "--tile", "Take the picture in tiles of that many pixels; same result.")]
 MemoryOption = Annotated[
     str | None, _option(_FAST, "--memory", "Keep within it, in tiles if need be; same result.", "4G")
+]
+BatchOption = Annotated[
+    int,
+    typer.Option(
+        "--batch",
+        min=1,
+        metavar="N",
+        help="Take N pictures of a folder, or frames of a video, at once: faster where they are small.",
+        rich_help_panel=_FAST,
+    ),
 ]
 ZoomOption = Annotated[float | None, _option(_MOVING, "--zoom", "Move into the dream by this share a frame: 0.05.")]
 RotateOption = Annotated[float | None, _option(_MOVING, "--rotate", "Turn it by this many degrees a frame.")]

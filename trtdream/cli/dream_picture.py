@@ -52,7 +52,7 @@ class Files:
 
     def check(self, ending: str = "_dream.png") -> None:
         """Raises UsageError if something cannot be written or would be overwritten."""
-        from trtdream.dream.films import check_film
+        from trtdream.dream.film.films import check_film
         from trtdream.files import refuse_overwrite
         from trtdream.runtime.image import check_writable
 
@@ -80,22 +80,20 @@ def dream_and_write(
     dreamer: Dreamer, picture: np.ndarray, files: Files, path: Path, made_by: dict[str, Any], as_json: bool
 ) -> None:
     """Dream, write, and report; exits 1 if the dream ended by itself, 130 if it was interrupted."""
+    from trtdream.dream.film.making import Making
     from trtdream.dream.looks import Looks
-    from trtdream.dream.making import Making
     from trtdream.dream.provenance import metadata, write_record
     from trtdream.dream.watch import Moment, Watch
     from trtdream.runtime.image import save_image
 
     sizes = dreamer.sizes((picture.shape[0], picture.shape[1]))
-    _announce(dreamer.model, dreamer.settings, len(sizes), f"{picture.shape[1]} x {picture.shape[0]}")
-    if dreamer.computing.note:
-        say(dreamer.computing.note)
+    _announce(dreamer.model, dreamer.settings, len(sizes), f"{sizes[-1][1]} x {sizes[-1][0]}")
     making = Making(picture) if files.making else None
     made = metadata(made_by)
     looks = Looks(files.preview, files.octaves, _see(dreamer) if files.classify else None, say, made)
     looks.before(picture)
     if files.explain:
-        _explain(dreamer, picture, files.explain, made)
+        _explain(dreamer, picture, files.explain, metadata({**made_by, "shows": "explain"}))
     with progress() as bar:
         task = bar.add_task("dreaming", total=len(sizes) * dreamer.settings.iterations)
 

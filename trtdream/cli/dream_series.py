@@ -9,13 +9,13 @@ import typer
 from trtdream.console import print_json, progress, results, say
 
 if TYPE_CHECKING:
-    from trtdream.dream.job import Job
-    from trtdream.dream.series import Series
+    from trtdream.dream.film.job import Job
+    from trtdream.dream.film.series import Series
 
 
 def dream_series(job: Job, as_json: bool) -> None:
     """Run a job; exits 1 if a picture failed, 130 if it was interrupted."""
-    from trtdream.dream.series import Told
+    from trtdream.dream.film.series import Told
     from trtdream.dream.watch import Watch
 
     for note in job.notes:

@@ -42,14 +42,12 @@ def ls(as_json: JsonOption = False) -> None:
 @commands.command()
 def cat(recipe: RecipeArgument, overrides: OverridesArgument = None, root: RootOption = None) -> None:
     """The recipe as it will be run, as YAML: what a solver.prototxt became, what overrides changed."""
-    from trtdream.recipe.dreams import load_dream
+    from trtdream.recipe.dreams import is_dream, load_dream
     from trtdream.recipe.load import dump, load_recipe
-    from trtdream.recipe.shipped import find_any, shipped_dreams
+    from trtdream.recipe.shipped import find_any
 
-    path = find_any(recipe)
-    is_dream = path in shipped_dreams().values()
-    loaded = load_dream(path, {}, overrides or ()) if is_dream else load_recipe(path, overrides or (), root)
-    print(dump(loaded), end="")
+    path, given = find_any(recipe), overrides or ()
+    print(dump(load_dream(path, {}, given) if is_dream(path) else load_recipe(path, given, root)), end="")
 
 
 @commands.command()
@@ -74,15 +72,20 @@ def validate(
     root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a recipe and its network without training: every fault at once, with its place. Exit code 2 if any."""
+    """Check a recipe, a training's network too, without running it: every fault at once. Exit code 2 if any."""
+    from trtdream.recipe.dreams import describe_dream, is_dream, load_dream
     from trtdream.recipe.load import load_recipe, missing_files
     from trtdream.recipe.networks import describe
-    from trtdream.recipe.shipped import find_recipe
+    from trtdream.recipe.shipped import find_any
 
-    path = find_recipe(recipe)
-    loaded = load_recipe(path, overrides or (), root)
-    missing = missing_files(loaded)
-    described = {} if "net.path" in missing else describe(loaded)
+    path, given = find_any(recipe), overrides or ()
+    if is_dream(path):
+        settings = load_dream(path, {}, given)
+        missing, described = settings.missing_files, describe_dream(settings)
+    else:
+        loaded = load_recipe(path, given, root)
+        missing = missing_files(loaded)
+        described = {} if "net.path" in missing else describe(loaded)
     if as_json:
         files = {key: str(value) for key, value in missing.items()}
         print_json({"recipe": str(path), "valid": True, **described, "not_there": files})

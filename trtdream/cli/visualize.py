@@ -47,11 +47,11 @@ def visualize(
 
     Ctrl-C keeps the picture as it is then.
     """
-    from trtdream.dream.atlas import parse_channels
     from trtdream.dream.plates import picture_name
     from trtdream.dream.units import Unit
     from trtdream.dream.visualize import Climb
     from trtdream.files import refuse_overwrite
+    from trtdream.recipe.dreams import parse_channels
     from trtdream.runtime.device import pick_device
     from trtdream.runtime.image import check_writable
 

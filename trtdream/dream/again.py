@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from trtdream.dream.computing import Computing
+from trtdream.dream.computing import PRECISIONS, Computing
 from trtdream.dream.dreamer import Dreamer, usable_octaves
 from trtdream.dream.octaves import Size
 from trtdream.dream.provenance import record
@@ -37,15 +37,12 @@ class Ready:
     made_by: dict[str, Any]
 
 
-_PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "fp16"}
-
-
 def read_record(picture: Path) -> dict[str, Any]:
     """What the picture says made it (see `trtdream.dream.provenance.record` and `trtdream.dream.plates.record`).
 
     Raises:
         UsageError: no such file.
-        InputRefused: it is no picture, says nothing, or is a frame of a film.
+        InputRefused: it is no picture, says nothing, is a frame of a film, or shows something else of a dream.
     """
     try:
         made_by = json.loads(read_metadata(picture).get("trtdream", "null"))
@@ -55,6 +52,8 @@ def read_record(picture: Path) -> dict[str, Any]:
         raise InputRefused(
             f"{picture}: carries no record of a dream: trtdream did not make it, or another program saved it again"
         )
+    if made_by.get("shows") == "explain":
+        raise InputRefused(f"{picture}: is no dream, but shows where one looks; `--explain` draws it again")
     if "frame" in made_by:
         raise InputRefused(
             f"{picture}: is {made_by['frame']} of a film, which depends on those before it; make the film again"
@@ -78,8 +77,15 @@ def prepare(model: Model, made_by: Mapping[str, Any], picture: Path, device: str
         then = (pixels.shape[0], pixels.shape[1])
         pixels = enlarged(pixels, longest)
         settings = settings_for(model, settings, then, (pixels.shape[0], pixels.shape[1]))
-    dreamer = Dreamer(model, settings, Computing(device, _PRECISIONS.get(str(made_by.get("precision")), "float32")))
+    dreamer = Dreamer(model, settings, Computing(device, _precision(made_by, device)))
     return Ready(dreamer, source, pixels, record(dreamer, source, made_by.get("net"), str(made_by["source"])))
+
+
+def _precision(made_by: Mapping[str, Any], device: str) -> str:
+    """That of the record, or the device's own where it has not that."""
+    found = {gradients or "float32": name for name, gradients in PRECISIONS.items() if name != "auto"}
+    precision = found.get(str(made_by.get("precision")), "auto")
+    return "auto" if precision == "fp16" and device == "cpu" else precision
 
 
 def recorded_units(made_by: Mapping[str, Any], picture: Path) -> tuple[list[Unit], Climb]:

@@ -80,7 +80,7 @@ class Ascent:
     """The steps of one octave, and again of that octave in the next picture.
 
     Attributes:
-        data: the picture as a blob, 1 x C x H x W; each step changes it in place.
+        data: the picture as a blob, 1 x C x H x W, or several, N x C x H x W; each step changes it in place.
 
     Args:
         engine: gives the gradient.
@@ -113,7 +113,7 @@ class Ascent:
                 the gradient rolled back.
 
         Returns:
-            The objective before the change, and the gradient's strength: two numbers, still on the device.
+            The objective before the change, and the gradient's strength: 2 x N, still on the device.
         """
         right, down = shift
         score, gradient = self.engine(rolled(self.data, down, right))
@@ -135,7 +135,7 @@ class Ascent:
             self.data.addcmul_(move, self.mask, value=self.size)
         torch.maximum(self.data, self.bounds.low, out=self.data)
         torch.minimum(self.data, self.bounds.high, out=self.data)
-        return torch.stack([score, strength])
+        return torch.stack([score, strength.flatten()])
 
 
 def total_variation_gradient(data: Tensor) -> Tensor:

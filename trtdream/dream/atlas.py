@@ -15,7 +15,7 @@ from PIL import Image
 from trtdream.dream.plates import save_sheet
 from trtdream.dream.units import Unit
 from trtdream.dream.visualize import Climb, visualize, width_of
-from trtdream.errors import InputRefused, UsageError
+from trtdream.errors import InputRefused
 from trtdream.net.kind import Phase
 from trtdream.net.listing import list_blobs
 from trtdream.page import Grid, Heading, Paragraph, Part, Picture, write_page
@@ -76,21 +76,6 @@ def every_channel(model: Model, layer: str, channels: Sequence[int] = ()) -> lis
     _, value = model.resolve(layer)
     chosen = channels or range(width_of(model, value))
     return [Wanted(Unit(value, channel), str(channel)) for channel in chosen]
-
-
-def parse_channels(text: str) -> list[int]:
-    """`0-31,40` as numbers.
-
-    Raises:
-        UsageError: something else, or a range that runs backwards.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise UsageError(f"--channels {text}: numbers and ranges are wanted, as in 0-31,40")
-        found += range(int(first), int(last or first) + 1)
-    return found
 
 
 def make_atlas(

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from trtdream.errors import UsageError
 
-if TYPE_CHECKING:
-    import torch
-
-PRECISIONS = ("float32", "bf16", "fp16")
-
-GRADIENT_OFF = {"float32": 0.0, "fp16": 0.1, "bf16": 0.25}
-"""How far a step's gradient may be from float32's, as relative L2, of GoogLeNet's layer 68.
-
-Measured on a CPU: 0.055 to 0.069 in fp16, 0.18 to 0.21 in bf16. Max pools choose among rounded numbers: where another
-one wins, its whole gradient goes elsewhere.
-"""
+PRECISIONS = {"auto": "", "float32": "", "bf16": "bfloat16", "fp16": "float16"}
+"""What may be asked for, and the type in which gradients then go back through convolutions; "" for float32."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +16,9 @@ class Computing:
 
     Attributes:
         device: `cpu`, `cuda` or `cuda:N` (see `trtdream.runtime.device.pick_device`).
-        precision: of the network; picture and gradient are float32 in any case. Halves are faster on a GPU, and only if
-            asked for: `note` says how far from float32 they lead.
+        precision: of gradients on their way back through convolutions; what the layers compute, picture and gradient
+            are float32 in any case. auto: fp16 on a GPU, whose matrix units are for halves, else float32. See
+            `trtdream.net.maths.convolution.conv2d_with_narrow_gradient` for how near that is, and why.
         tile: the longest side, in pixels, of what the network sees at once; 0 for the whole picture.
         memory: bytes that the dream may take; picks the tile. 0 for no limit.
         fast: whether a GPU's steps are recorded once an octave and replayed (the plain path is what this is
@@ -35,7 +26,7 @@ class Computing:
     """
 
     device: str = "cpu"
-    precision: str = "float32"
+    precision: str = "auto"
     tile: int = 0
     memory: int = 0
     fast: bool = True
@@ -52,19 +43,15 @@ class Computing:
     def on_gpu(self) -> bool:
         return self.device.startswith("cuda")
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The network's."""
-        import torch
+    def gradients(self, exactly: bool = False) -> str:
+        """The type, by torch's name, in which gradients go back through convolutions; "" for float32.
 
-        return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
-
-    @property
-    def note(self) -> str:
-        """What a person should know of a half precision; "" of float32."""
-        if not (off := GRADIENT_OFF[self.precision]):
-            return ""
-        return f"{self.precision}: a step's gradient is within {off:.0%} of float32's; --precision float32 for that"
+        Args:
+            exactly: the dream is held to numbers; half precision must then be asked for.
+        """
+        if self.precision == "auto" and self.on_gpu and not exactly:
+            return PRECISIONS["fp16"]
+        return PRECISIONS[self.precision]
 
 
 def parse_memory(text: str) -> int:

@@ -14,48 +14,53 @@ from trtdream.net.torch_module import TorchNet
 
 
 class Engine(Protocol):
-    """The objective's value for a picture, and its gradient."""
+    """The objective's value for each of several pictures of one size, and its gradient."""
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """Take a blob 1 x C x H x W, float32.
+        """Take a blob N x C x H x W, float32.
 
         Returns:
-            The objective (one number, float32, still on the device) and its gradient, float32, of the blob's shape.
+            The objectives (N numbers, float32, still on the device) and their gradient, float32, of the blob's shape.
         """
 
 
 @dataclass(frozen=True)
 class WholeEngine:
-    """The picture at once. No layer runs that the objective does not need.
-
-    Attributes:
-        module: of `dtype`; its weights want no gradients.
-        dtype: of the network; the blob is cast to it, the gradient back from it.
-    """
+    """The picture at once. No layer runs that the objective does not need."""
 
     module: TorchNet
     objective: Objective
-    dtype: torch.dtype = torch.float32
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        seen = data.detach().to(self.dtype).requires_grad_()
-        return uphill(self.objective.score, self.module(seen, sorted(self.objective.values)), seen)
+        seen = data.detach().requires_grad_()
+        found = self.module(seen, sorted(self.objective.values))
+        return uphill(self.objective.score, found, seen, scaled=bool(self.module.forms.gradients))
 
 
-def uphill(score: Callable[[Values], Tensor], found: Values, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """A score of values found in what was seen, and its gradient to it; both float32 (or wider, as the values are).
+def uphill(score: Callable[[Values], Tensor], found: Values, seen: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
+    """The scores of values found in N pictures that were seen, and their gradient to these.
 
-    Half precision: the score and its gradient to the values are taken in float32, and what goes back through the
-    network is scaled to at most 1, for float16 ends at 65504.
+    Args:
+        score: of one picture's values, one number.
+        scaled: what goes back through the network is at most 1 at its start, and scaled back at its end: float16 ends
+            at 65504.
     """
-    if seen.dtype not in (torch.float16, torch.bfloat16):
-        total = score(found)
-        (gradient,) = torch.autograd.grad(total, seen)
-        return total.detach(), gradient
-    wide = {name: blob.detach().float().requires_grad_() for name, blob in found.items()}
-    total = score(wide)
-    slopes = torch.autograd.grad(total, list(wide.values()))
-    most = torch.stack([slope.abs().amax() for slope in slopes]).amax().clamp(min=1e-30)
-    down = [(slope / most).to(seen.dtype) for slope in slopes]
+    if not scaled:
+        scores = _of_each(score, found)
+        (gradient,) = torch.autograd.grad(scores.sum(), seen)
+        return scores.detach(), gradient
+    leaves = {name: blob.detach().requires_grad_() for name, blob in found.items()}
+    scores = _of_each(score, leaves)
+    slopes = torch.autograd.grad(scores.sum(), list(leaves.values()))
+    most = torch.stack([slope.flatten(1).abs().amax(1) for slope in slopes]).amax(0).clamp(min=1e-30)  # N
+    down = [slope / most.reshape(-1, *[1] * (slope.dim() - 1)) for slope in slopes]
     (gradient,) = torch.autograd.grad(list(found.values()), seen, down)
-    return total.detach(), gradient.float() * most
+    return scores.detach(), gradient * most.reshape(-1, 1, 1, 1)
+
+
+def _of_each(score: Callable[[Values], Tensor], found: Values) -> Tensor:
+    count = len(next(iter(found.values())))
+    if count == 1:
+        return score(found)[None]
+    each = {name: blob.split(1) for name, blob in found.items()}
+    return torch.stack([score({name: blobs[index] for name, blobs in each.items()}) for index in range(count)])

@@ -7,24 +7,32 @@ from trtdream.dream.octaves import Size
 from trtdream.dream.tiles import Tiling
 from trtdream.errors import TrtdreamError
 from trtdream.net.graph import Graph
+from trtdream.net.kind import Kind
+from trtdream.net.kinds.lrn import LRN
+from trtdream.net.kinds.pooling import Method, Pooling
 from trtdream.net.shapes import infer_shapes
 from trtdream.recipe.dream_schema import Settings
 
-# Measured on a CPU as peak resident memory for each number that the layers' tops hold: GoogLeNet up to conv2/3x3,
-# inception_3b/output and inception_4c/output at 400 to 800 pixels a side 2.6 to 7.5 bytes, conv1/7x7_s2 in tiles of
-# 2800 and 3600 pixels 10.8.
-BYTES_PER_ACTIVATION = 11
+NUMBER = 4  # bytes
+KEPT = {"max pool": 3, "LRN": 3}
+"""How many numbers are kept until gradients have been taken, for each that a layer computes.
+
+A max pool's winners are whole numbers of 8 bytes, LRN keeps its divisors; of the others the top alone is kept, and of
+what works in place not even that.
+"""
+PASSING = 4
+"""How many blobs as large as the largest top come and go besides, as gradients are taken."""
 BYTES_PER_PIXEL = 60
 """The picture, its levels, its roll and its gradient, at 12 bytes a copy.
 
 Measured of 4096 x 4096, one octave of plain steps on a CPU: 44.5, a small tile counted in. Three octaves of
 8192 x 8192 up to conv1/7x7_s2, kept within 6 GiB, peaked at 5.1.
 """
-COPY = 12  # bytes of a pixel as float32
+COPY = 3 * NUMBER  # bytes of a pixel
 COPIES = {"momentum": 1, "adam": 2, "laplacian": 5, "tv": 1, "mask": 1}
 """What settings hold besides, as counted in `ascent` and `normalise`; not measured."""
-PROGRAM = 400 * 2**20
-"""torch, the weights and the program."""
+PROGRAM = 450 * 2**20
+"""torch, the weights, the program, and what the convolutions' library keeps."""
 
 
 def bytes_held(size: Size, settings: Settings) -> int:
@@ -34,14 +42,28 @@ def bytes_held(size: Size, settings: Settings) -> int:
     return (BYTES_PER_PIXEL + COPY * copies) * size[0] * size[1]
 
 
-def bytes_needed(graph: Graph, objective: Objective, piece: Size, held: int, itemsize: int = 4) -> int:
-    """What dreaming takes, for a picture that takes `held` bytes and whose network sees a `piece` at once."""
-    inputs = {graph.inputs[0]: (1, 3, *piece)}
-    numbers = sum(shapes.activations for shapes in infer_shapes(graph, inputs, sorted(objective.values)))
-    return PROGRAM + held + numbers * BYTES_PER_ACTIVATION * itemsize // 4
+def bytes_needed(graph: Graph, objective: Objective, piece: Size, held: int) -> int:
+    """What dreaming takes, for a picture that takes `held` bytes and whose network sees a `piece` at once.
+
+    Measured on a CPU for pieces of 1024 to 1600 pixels a side, for each of their pixels: 192 bytes up to GoogLeNet's
+    conv1/7x7_s2, 304 to conv2/3x3, 631 to inception_3b/output, 754 to inception_4c/output; this gives 320, 480, 853
+    and 1000.
+    """
+    layers = infer_shapes(graph, {graph.inputs[0]: (1, 3, *piece)}, sorted(objective.values))
+    kept = sum(_kept(layer.step.layer.kind) * layer.activations for layer in layers)
+    largest = max(layer.activations for layer in layers)
+    return PROGRAM + held + NUMBER * (kept + PASSING * largest)
 
 
-def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory: int, itemsize: int = 4) -> int:
+def _kept(kind: Kind) -> int:
+    if kind.can_overwrite:
+        return 0
+    if isinstance(kind, Pooling) and kind.pool is Method.MAX:
+        return KEPT["max pool"]
+    return KEPT["LRN"] if isinstance(kind, LRN) else 1
+
+
+def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory: int) -> int:
     """The side of the largest tile that keeps an octave within `memory` bytes; 0 if it fits whole.
 
     Args:
@@ -52,14 +74,14 @@ def pick_tile(graph: Graph, objective: Objective, size: Size, held: int, memory:
         UsageError: it does not fit whole, and the objective cannot be tiled.
         TrtdreamError: not even the smallest tile fits.
     """
-    if bytes_needed(graph, objective, size, held, itemsize) <= memory:
+    if bytes_needed(graph, objective, size, held) <= memory:
         return 0
     tiling = Tiling.of(graph, objective)
     align = max(tiling.align)
 
     def needed(tile: int) -> int:
         piece = (min(tile + tiling.halo[0], size[0]), min(tile + tiling.halo[1], size[1]))
-        return bytes_needed(graph, objective, piece, held, itemsize)
+        return bytes_needed(graph, objective, piece, held)
 
     least = -(-64 // align) * align
     if needed(least) > memory:

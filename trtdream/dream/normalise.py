@@ -1,7 +1,8 @@
 """What a gradient is divided by, so that a step has a size that does not depend on the layer.
 
-Each normaliser takes a gradient 1 x C x H x W, which it may change in place, and gives it scaled, with its strength
-before: 0 where the layer does not answer to the picture, and then the scaled gradient is 0 as well.
+Each normaliser takes the gradients of pictures, N x C x H x W, which it may change in place, and gives them scaled,
+each by its own strength, with the strengths, N x 1 x 1 x 1: 0 where the layer does not answer to the picture, and then
+the scaled gradient is 0 as well.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ Normaliser = Callable[[Tensor], tuple[Tensor, Tensor]]
 NORMALISERS: dict[str, Normaliser] = {}
 normaliser = registrar(NORMALISERS, "normalisers")
 LEVELS = 4
+_PICTURE = (1, 2, 3)  # the axes of each
 TINY = 1e-30
 """The least divisor: of a gradient that is zero, 0 / tiny is 0."""
 
 
 def mean_magnitude(blob: Tensor) -> Tensor:
-    """One number, still on the device."""
-    return torch.linalg.vector_norm(blob, 1) / blob.numel()
+    """Of each picture, N x 1 x 1 x 1."""
+    return torch.linalg.vector_norm(blob, 1, dim=_PICTURE, keepdim=True) / blob[0].numel()
 
 
 @normaliser("mean")
@@ -38,7 +40,7 @@ def by_mean(gradient: Tensor) -> tuple[Tensor, Tensor]:
 @normaliser("rms")
 def by_rms(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """By the root of the mean square."""
-    strength = torch.linalg.vector_norm(gradient) / gradient.numel() ** 0.5
+    strength = torch.linalg.vector_norm(gradient, dim=_PICTURE, keepdim=True) / gradient[0].numel() ** 0.5
     return gradient.div_(strength.clamp(min=TINY)), strength
 
 

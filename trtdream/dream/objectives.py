@@ -103,7 +103,7 @@ def l2(value: str, channels: Sequence[int] = ()) -> Objective:
     index = _Constant(channels, torch.long)
 
     def score(blob: Tensor, _part: Part) -> Tensor:
-        chosen = _wide(_chosen(value, blob, index))
+        chosen = _chosen(value, blob, index)
         return 0.5 * (chosen * chosen).sum()
 
     return Objective((Term(value, score),))
@@ -120,7 +120,7 @@ def mean(value: str, channels: Sequence[int] = ()) -> Objective:
     index = _Constant(channels, torch.long)
 
     def score(blob: Tensor, part: Part) -> Tensor:
-        return _wide(_chosen(value, blob, index)).sum() / (part.height * part.width)
+        return _chosen(value, blob, index).sum() / (part.height * part.width)
 
     return Objective((Term(value, score),))
 
@@ -140,7 +140,7 @@ def neuron(value: str, channels: Sequence[int], at: tuple[float, float]) -> Obje
             raise UsageError(f"{value}: has no places, so no neuron at one; leave out its place")
         row = min(int(at[1] * part.height), part.height - 1) - part.top
         column = min(int(at[0] * part.width), part.width - 1) - part.left
-        chosen = _wide(_chosen(value, blob, index))
+        chosen = _chosen(value, blob, index)
         if 0 <= row < blob.shape[2] and 0 <= column < blob.shape[3]:
             return chosen[:, :, row, column].sum()
         return 0.0 * chosen.sum()
@@ -162,7 +162,7 @@ def direction(value: str, direction: Sequence[float]) -> Objective:
         if len(direction) != blob.shape[1]:
             raise UsageError(f"direction: has {len(direction)} numbers, {value} has {blob.shape[1]} channels")
         along = vector.on(blob.device).reshape(1, -1, *([1] * (blob.dim() - 2)))
-        return (_wide(blob) * along).sum() / (part.height * part.width)
+        return (blob * along).sum() / (part.height * part.width)
 
     return Objective((Term(value, score),))
 
@@ -180,12 +180,12 @@ def guide(value: str, features: Tensor) -> Objective:
     Raises:
         InputRefused: the guide has no features there (all of them are zero).
     """
-    theirs = _wide(features.detach()).flatten(2)[0]  # C x places of the guide
+    theirs = features.detach().flatten(2)[0]  # C x places of the guide
     if not theirs.any():
         raise InputRefused(f"guide: {value} does not answer to it: choose another layer or another picture")
 
     def score(blob: Tensor, _part: Part) -> Tensor:
-        ours = _wide(blob).flatten(2)[0]  # C x places
+        ours = blob.flatten(2)[0]  # C x places
         return (ours * theirs[:, _best_match(ours.detach(), theirs)]).sum()
 
     return Objective((Term(value, score),))
@@ -211,11 +211,6 @@ class _Constant:
         if self._there.device != device:
             self._there = self._there.to(device)
         return self._there
-
-
-def _wide(blob: Tensor) -> Tensor:
-    """Half precision is widened: sums over a value overflow in it."""
-    return blob.float() if blob.dtype in (torch.float16, torch.bfloat16) else blob
 
 
 def _chosen(value: str, blob: Tensor, channels: _Constant) -> Tensor:

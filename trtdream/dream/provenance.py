@@ -28,7 +28,7 @@ def record(dreamer: Dreamer, source: Path, net: str | None, named: str = "") -> 
         "net": net,
         "layers": {value: layer.weight for layer, value in resolved(model, settings)},
         "settings": settings.model_dump(mode="json", exclude_defaults=True),
-        "precision": str(dreamer.computing.dtype).removeprefix("torch."),
+        "precision": dreamer.module.forms.gradients or "float32",
         "source": named or source.as_posix(),
         "source_sha256": sha256(source) if source.is_file() else "",
         **{f"{key}_sha256": sha256(file) for key, file in files.items()},

@@ -120,11 +120,10 @@ class TiledEngine:
     objective: Objective
     tiling: Tiling
     tile: int
-    dtype: torch.dtype = torch.float32
 
     def __call__(self, data: Tensor) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(data)
-        total = torch.zeros((), device=data.device)
+        total = torch.zeros(len(data), device=data.device)
         places = places_of(self.module.graph, tuple(data.shape), sorted(self.objective.values))
         for tile in self.tiling.cut((data.shape[2], data.shape[3]), places, self.tile):
             (top, bottom), (left, right) = tile.rows, tile.columns
@@ -134,14 +133,15 @@ class TiledEngine:
         return total, gradient
 
     def _piece(self, data: Tensor, tile: Tile, places: Mapping[str, tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        seen = data.to(self.dtype, memory_format=torch.channels_last, copy=True).requires_grad_()
+        seen = data.clone(memory_format=torch.channels_last).requires_grad_()
         parts = {name: Part(rows[0], columns[0], *places[name]) for name, (rows, columns) in tile.places.items()}
 
         def score(found: Values) -> Tensor:
             blocks = {name: self._block(found[name], name, tile) for name in tile.places}
             return self.objective.score_parts(blocks, parts)
 
-        return uphill(score, self.module(seen, sorted(self.objective.values)), seen)
+        found = self.module(seen, sorted(self.objective.values))
+        return uphill(score, found, seen, scaled=bool(self.module.forms.gradients))
 
     def _block(self, value: Tensor, name: str, tile: Tile) -> Tensor:
         """The places that the tile answers for; the piece's own place 0 is the picture's place `over`, `across`."""
@@ -191,7 +191,7 @@ class SpareEngine:
         tile = self.tile(size)
         if not tile:
             return self.whole
-        return TiledEngine(self.whole.module, self.whole.objective, self._tiling, tile, self.whole.dtype)
+        return TiledEngine(self.whole.module, self.whole.objective, self._tiling, tile)
 
     @cached_property
     def _tiling(self) -> Tiling:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import add
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from trtdream.dream.canvas import Canvas
 from trtdream.dream.classes import find_class, scores_value
 from trtdream.dream.objectives import Objective, make, mean
 from trtdream.net.torch_module import TorchNet
@@ -42,7 +40,7 @@ def objective_of(model: Model, module: TorchNet, settings: Settings, guide: Tens
 
     Args:
         model: fully convolutional where classes shall grow: a class's score is the mean over its places.
-        guide: the guide picture as a blob, 1 x C x H x W, of the module's type.
+        guide: the guide picture as a blob, 1 x C x H x W.
 
     Raises:
         UsageError: no such layer, class, objective or channel, or keys that are lacking.
@@ -64,11 +62,6 @@ def objective_of(model: Model, module: TorchNet, settings: Settings, guide: Tens
         each.weight * mean(scores_value(model), [find_class(model.labels, each.name)]) for each in settings.classes
     ]
     return reduce(add, terms)
-
-
-def guide_blob(canvas: Canvas, picture: np.ndarray | None, dtype: torch.dtype) -> Tensor | None:
-    """A guide picture as the network of that type sees it, at its own size."""
-    return None if picture is None else canvas.blob(picture).to(dtype)
 
 
 def _objective_name(layer: Layer, guided: bool) -> str:

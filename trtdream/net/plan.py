@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from trtdream.net.forms import Forms, in_form
+from trtdream.net.forms import Forms, NarrowConvolution, in_form
 from trtdream.net.graph import Graph, Step
 from trtdream.net.merge import Merged, merge_branches
 from trtdream.net.shapes import needed_steps
@@ -18,6 +18,8 @@ Key = tuple[str, int]
 class Planned:
     """A step to run, its weights, the values nobody needs after it, and whether it may reuse its bottom's memory.
 
+    narrow is the type in which the step wants its first weight once more, behind the others; "" if it does not.
+
     Each weight is one of the net's or, where branches are merged, several, one after the other along their outputs.
 
     It may reuse the memory where it is the only reader of a value that nobody asked for or gave, and that its writer
@@ -28,6 +30,7 @@ class Planned:
     weights: tuple[tuple[Key, ...], ...]
     done_with: tuple[str, ...]
     overwrites: bool
+    narrow: str = ""
 
 
 def make_plan(
@@ -46,15 +49,19 @@ def make_plan(
     merged = merge_branches(needed, {*wanted, *given}) if forms.merge_branches else Merged(tuple(needed))
     steps = merged.steps
     done, spare = _done_after(steps, wanted), _spare(steps, {*wanted, *given})
-    return tuple(
-        Planned(
-            in_form(step, forms),
+
+    def planned(index: int, step: Step) -> Planned:
+        formed = in_form(step, forms)
+        kind = formed.layer.kind
+        return Planned(
+            formed,
             tuple(zip(*(weights_of(part) for part in merged.parts_of(step)), strict=True)),
             done.get(index, ()),
-            overwrites=step.layer.kind.can_overwrite and step.reads[0] in spare,
+            overwrites=kind.can_overwrite and step.reads[0] in spare,
+            narrow=kind.gradients if isinstance(kind, NarrowConvolution) else "",
         )
-        for index, step in enumerate(steps)
-    )
+
+    return tuple(planned(index, step) for index, step in enumerate(steps))
 
 
 def _done_after(steps: Sequence[Step], wanted: Sequence[str]) -> Mapping[int, tuple[str, ...]]:

@@ -51,7 +51,7 @@ class TorchNet(nn.Module):
         super().__init__()
         self.phase = phase
         self.compute_dtype: torch.dtype | None = None
-        self.forms = Forms(merge_branches=True)
+        self.forms = Forms(merge_branches=True, gradient_by_depth=True, weight_first=True)
         self._statistics: set[Key] = set()
         self.graph: Graph = connect(net.for_phase(phase))
         self._owner: dict[Key, Key] = {}
@@ -113,7 +113,7 @@ class TorchNet(nn.Module):
             if planned.overwrites:
                 tops: Sequence[Tensor] = [layer.kind.overwrite(bottoms[0])]
             else:
-                weights = [self._computed_with(keys) for keys in planned.weights]
+                weights = self._weights_for(planned)
                 if weights and self.compute_dtype is not None:
                     bottoms = [x.to(weights[0].dtype) if x.is_floating_point() else x for x in bottoms]
                 tops = layer.kind.forward(bottoms, weights, layer.phase or self.phase, len(planned.step.writes))
@@ -207,6 +207,14 @@ class TorchNet(nn.Module):
             array = self.weight(key).detach().float().cpu().numpy().copy()
             found[key[0]] = (*found.get(key[0], ()), array)
         return found
+
+    def _weights_for(self, planned: Planned) -> list[Tensor]:
+        weights = [self._computed_with(keys) for keys in planned.weights]
+        if planned.narrow:
+            keys = planned.weights[0]
+            filters = [self.weight(key) for key in keys]
+            weights.append(self._prepared.get((keys, planned.narrow), filters, getattr(torch, planned.narrow)))
+        return weights
 
     def _computed_with(self, keys: tuple[Key, ...]) -> Tensor:
         weights = [self.weight(key) for key in keys]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -133,6 +133,11 @@ class Settings(Section):
     def targets(self) -> tuple[Layer, ...]:
         """The layers that grow: those named, else the notebook's, unless there are classes."""
         return self.layers or (() if self.classes else (Layer(name="68"),))
+
+    @property
+    def missing_files(self) -> Mapping[str, Path]:
+        """Files named that are not there, by key."""
+        return {key: file for key in ("guide", "mask") if (file := getattr(self, key)) and not file.exists()}
 
 
 def weighted(text: str) -> tuple[str, float]:

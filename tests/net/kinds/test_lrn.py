@@ -6,7 +6,8 @@ import torch
 
 from tests.net.kinds.single import numbers, shapes_of, single
 from trtdream.errors import InputRefused
-from trtdream.net.maths.lrn import across_channels
+from trtdream.net.maths import lrn_in_pieces
+from trtdream.net.maths.lrn import across_channels, across_channels_plain
 
 X = numbers(2, 6, 5, 4, scale=3)
 
@@ -53,3 +54,21 @@ def test_refused() -> None:
         shapes_of('type: "LRN" bottom: "x" top: "y" lrn_param { local_size: 4 }', x=X.shape)
     with pytest.raises(InputRefused, match="N x C x H x W"):
         shapes_of('type: "LRN" bottom: "x" top: "y"', x=(2, 3))
+
+
+@pytest.mark.parametrize("piece", [1, 60, 150, 10_000])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("size", "beta"), [(1, 0.75), (3, 0.6), (5, 0.75), (9, 0.75)])
+def test_any_pieces_give_the_whole(
+    monkeypatch: pytest.MonkeyPatch, piece: int, layout: torch.memory_format, size: int, beta: float
+) -> None:
+    """One row, some rows with some left over, a picture, all: torch's own operator is what they are held against."""
+    monkeypatch.setattr(lrn_in_pieces, "_PIECE", piece)
+    found = []
+    for form in (across_channels, across_channels_plain):
+        x = torch.as_tensor(X).double().contiguous(memory_format=layout).requires_grad_()
+        y = form(x, size, 0.3, beta, 1.5)
+        found.append((y, *torch.autograd.grad((y**3).sum(), x)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    assert found[0][0].is_contiguous(memory_format=layout)

@@ -22,7 +22,7 @@ def dream(
     octaves: Annotated[int, typer.Option("--octaves")] = 4,
     iterations: Annotated[int, typer.Option("--iterations", help="Steps an octave.")] = 10,
     runs: Annotated[int, typer.Option("--runs", min=2, help="Dreams after warming up.")] = 5,
-    precision: Annotated[str, typer.Option("--precision", help="float32, bf16 or fp16.")] = "float32",
+    precision: Annotated[str, typer.Option("--precision", help="Of gradients: auto, float32, bf16 or fp16.")] = "auto",
     device: DeviceOption = "auto",
     file: FileOption = None,
     report: ReportOption = None,
@@ -52,7 +52,7 @@ def dream(
     results.print(model.line, markup=False)
     print_seen(conditions.seen)
     asked = {"layer": layer, "size": size, "octaves": octaves, "iterations": iterations}
-    where = {"precision": precision, "device": device}
+    where = {"gradients": computing.gradients() or "float32", "device": device}
     files.write(Result("dream", {**model.provenance, **asked, **where}, rows, limits, (), conditions.seen))
 
 

@@ -51,11 +51,14 @@ class InnerProduct(Kind):
     def forward(
         self, bottoms: Sequence[Tensor], weights: Sequence[Tensor], phase: Phase, tops: int
     ) -> Sequence[Tensor]:
-        from torch.nn.functional import linear
-
         x = bottoms[0].flatten(self._axis(tuple(bottoms[0].shape)))
         weight = weights[0].t() if self.transpose else weights[0]
-        return [linear(x, weight, weights[1] if self.bias_term else None)]
+        return [self._product(x, weight, weights[1] if self.bias_term else None)]
+
+    def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        from torch.nn.functional import linear
+
+        return linear(x, weight, bias)
 
     def _axis(self, bottom: Shape) -> int:
         return canonical_axis(self.axis, len(bottom))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trtdream.dream.films import write_film
+from trtdream.dream.film.films import write_film
 from trtdream.dream.watch import Moment
 
 _LONGEST, _RATE, _HELD = 320, Fraction(12), 12

@@ -7,20 +7,25 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 
-from trtdream.dream.asked import Asked
-from trtdream.dream.blend import Blending
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.films import write_film
-from trtdream.dream.frames import Frame, folder_frames
+from trtdream.dream.film.animation import Animation, is_animation, open_animation
+from trtdream.dream.film.asked import Asked
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.encode import sound_fits
+from trtdream.dream.film.films import write_film
+from trtdream.dream.film.frames import Frame, folder_frames, numbered
+from trtdream.dream.film.series import Dreaming, Series, Told, finished
+from trtdream.dream.film.video import Video, open_video
+from trtdream.dream.film.work import Work
+from trtdream.dream.film.zoom import loop_frames
 from trtdream.dream.provenance import metadata, record
-from trtdream.dream.series import Dreaming, Series, Told, finished
-from trtdream.dream.video import Video, open_video, sound_fits
-from trtdream.dream.work import Work
-from trtdream.dream.zoom import loop_frames
-from trtdream.errors import TrtdreamError
+from trtdream.errors import TrtdreamError, UsageError
 from trtdream.runtime.image import load_image
+
+Moving = Video | Animation
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Job:
 
     Attributes:
         blending: of a film's frames; None where pictures have nothing to do with each other.
-        video: the source, if it is one.
+        video: the source, if it is one, or a picture that moves.
     """
 
     asked: Asked
@@ -39,7 +44,7 @@ class Job:
     frames: Iterable[Frame]
     count: int
     blending: Blending | None
-    video: Video | None
+    video: Moving | None
 
     @property
     def film(self) -> Path | None:
@@ -58,7 +63,7 @@ class Job:
         Raises:
             TrtdreamError: a picture cannot be written.
         """
-        return Dreaming(self.dreamer, self.work, self._describe, self.blending, told).run(self.frames)
+        return Dreaming(self.dreamer, self.work, self._describe, self.blending, told, self.asked.batch).run(self.frames)
 
     def finish(self, series: Series) -> None:
         """Make the film of the frames; if all are there, their folder has done its work and goes.
@@ -103,13 +108,16 @@ def plan(asked: Asked, dreamer: Dreamer, net: str | None, force: bool = False) -
         force: replace a film that exists, and start anew in a folder that was begun otherwise.
 
     Raises:
-        UsageError: no picture in the folder, an output that exists, or a folder begun with other settings.
+        UsageError: no picture in the folder, a batch to be taken in tiles, an output that exists, or a folder begun
+            with other settings.
         InputRefused: a video that cannot be read or has no frames.
         TrtdreamError: what videos need is not installed.
     """
     asked.check(force)
+    if asked.batch > 1 and (dreamer.computing.tile or dreamer.computing.memory):
+        raise UsageError("--batch: holds whole pictures side by side: leave out --tile and --memory")
     film = asked.film
-    video = open_video(asked.source) if asked.motion is None and asked.source.is_file() else None
+    video = _open(asked.source) if asked.motion is None and asked.source.is_file() else None
     moving = asdict(asked.motion) if asked.motion else {}
     is_film = bool(film or video or asked.motion or asked.blending.share)
     blending = asked.blending if is_film else None
@@ -120,11 +128,21 @@ def plan(asked: Asked, dreamer: Dreamer, net: str | None, force: bool = False) -
     return Job(asked, dreamer, net, work, frames, count, blending, video)
 
 
-def _frames(asked: Asked, video: Video | None, work: Work) -> tuple[Iterable[Frame], int]:
+def _frames(asked: Asked, video: Moving | None, work: Work) -> tuple[Iterable[Frame], int]:
     if asked.motion is not None:
         load_image(asked.source)  # refused now rather than as a frame that fails
         return loop_frames(asked.source, asked.motion, work), asked.motion.frames
     if video is not None:
-        return video.frames(), video.count
+        return video.frames(_done_before(video, work)), video.count
     found = folder_frames(asked.source)
     return found, len(found)
+
+
+def _open(path: Path) -> Moving:
+    return open_animation(path) if is_animation(path) else open_video(path)
+
+
+def _done_before(video: Moving, work: Work) -> int:
+    """How many frames at the start are done with; the last one done is not among them, for the next may need it."""
+    done = sum(1 for _ in takewhile(work.done, (numbered(rank) for rank in range(1, video.count + 1))))
+    return max(done - 1, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trtdream.dream.video import CODECS, write_video
+from trtdream.dream.film.encode import CODECS, write_video
 from trtdream.errors import UsageError
 from trtdream.files import replacing
 

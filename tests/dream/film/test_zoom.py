@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trtdream.dream.zoom import Motion, moved
+from trtdream.dream.film.zoom import Motion, moved
 from trtdream.errors import UsageError
 
 

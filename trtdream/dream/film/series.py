@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from trtdream.dream.blend import Before, Blending, blended
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.frames import Frame
+from trtdream.dream.film.blend import Before, Blending, blended
+from trtdream.dream.film.frames import Frame
+from trtdream.dream.film.work import Work
 from trtdream.dream.watch import Watch
-from trtdream.dream.work import Work
 from trtdream.errors import InputRefused
 from trtdream.runtime.image import load_image
 
@@ -51,12 +51,22 @@ class Dreaming:
     Args:
         describe: a picture's metadata.
         film: all pictures must be of the first one's size, and each is blended with the dream before it.
+        batch: how many pictures of one size, one after the other, are dreamt into at once; 1 where they are blended.
     """
 
     def __init__(
-        self, dreamer: Dreamer, work: Work, describe: Describe, film: Blending | None = None, told: Told | None = None
+        self,
+        dreamer: Dreamer,
+        work: Work,
+        describe: Describe,
+        film: Blending | None = None,
+        told: Told | None = None,
+        batch: int = 1,
     ) -> None:
         self.dreamer, self.work, self.describe, self.film, self.told = dreamer, work, describe, film, told or Told()
+        self.batch = batch
+        self._waiting: list[tuple[Frame, np.ndarray]] = []
+        self._failed: list[Failed] = []
         self._last: Frame | None = None  # the last one that is done
         self._size: tuple[int, ...] = ()
         self._before: Before | None = None
@@ -68,35 +78,65 @@ class Dreaming:
             TrtdreamError: a picture cannot be written.
         """
         names: list[str] = []
-        failed: list[Failed] = []
         try:
             for frame in frames:
                 names.append(frame.name)
-                try:
-                    self._one(frame)
-                except InputRefused as error:
-                    failed.append(Failed(frame.name, str(error)))
-                self.told.on_done(frame.name)
+                self._take(frame)
+            self._dream()
         except KeyboardInterrupt:
-            return Series(tuple(names), tuple(failed), interrupted=True)
-        return Series(tuple(names), tuple(failed))
+            return Series(tuple(names), tuple(self._failed), interrupted=True)
+        return Series(tuple(names), tuple(self._failed))
 
-    def _one(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> None:
+        """Let a picture wait until there are enough of its size, then dream into them."""
         if self.work.done(frame.name):
             self._last, self._before = frame, None
+            self.told.on_done(frame.name)
             return
+        try:
+            picture = frame.load()
+            self._check_size(frame, picture)
+        except InputRefused as error:
+            self._fail(frame, str(error))
+            return
+        if self._waiting and self._waiting[0][1].shape != picture.shape:
+            self._dream()
+        self._waiting.append((frame, picture))
+        if len(self._waiting) >= self.batch:
+            self._dream()
+
+    def _dream(self) -> None:
+        """Dream into what waits: at once, or by itself what then fails."""
+        waiting, self._waiting = self._waiting, []
+        if len(waiting) > 1 and self._dream_into(waiting):
+            return
+        for one in waiting:
+            self._dream_into([one])
+
+    def _dream_into(self, waiting: Sequence[tuple[Frame, np.ndarray]]) -> bool:
+        """Dream into pictures at once, and save them; of several nothing is saved, or failed, unless all is well."""
+        frame, picture = waiting[0]
         self.told.on_frame(frame.name)
-        picture = frame.load()
-        self._check_size(frame, picture)
-        before = self._before_it() if self.film and self.film.share else None
-        start = blended(picture, before, self.film or Blending())
-        dream = self.dreamer.dream(start, self.told.watch)
-        if dream.interrupted:
-            raise KeyboardInterrupt
-        if dream.stopped:
-            raise InputRefused(f"{frame.name}: {dream.stopped}")
-        self.work.save(frame.name, dream.picture, self.describe(frame))
-        self._last, self._before = frame, Before(picture, dream.picture)
+        try:
+            starts = [blended(picture, self._before_it(), self.film or Blending()) for _, picture in waiting]
+            dreams = self.dreamer.dream_together(starts, self.told.watch)
+            if dreams[0].interrupted:
+                raise KeyboardInterrupt
+            if dreams[0].stopped:
+                raise InputRefused(f"{frame.name}: {dreams[0].stopped}")
+        except InputRefused as error:
+            if len(waiting) == 1:
+                self._fail(frame, str(error))
+            return False
+        for (frame, picture), dream in zip(waiting, dreams, strict=True):
+            self.work.save(frame.name, dream.picture, self.describe(frame))
+            self._last, self._before = frame, Before(picture, dream.picture)
+            self.told.on_done(frame.name)
+        return True
+
+    def _fail(self, frame: Frame, reason: str) -> None:
+        self._failed.append(Failed(frame.name, reason))
+        self.told.on_done(frame.name)
 
     def _check_size(self, frame: Frame, picture: np.ndarray) -> None:
         size = picture.shape[:2]
@@ -108,6 +148,8 @@ class Dreaming:
             )
 
     def _before_it(self) -> Before | None:
+        if not self.film or not self.film.share:
+            return None
         if self._before is None and self._last is not None:
             self._before = Before(self._last.load(), load_image(self.work.path(self._last.name)))
         return self._before

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from trtdream.dream.blend import Blending
-from trtdream.dream.films import SUFFIXES, check_film
-from trtdream.dream.video import READ
-from trtdream.dream.zoom import Motion
+from trtdream.dream.film.animation import is_animation
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.films import SUFFIXES, check_film
+from trtdream.dream.film.video import READ
+from trtdream.dream.film.zoom import Motion
 from trtdream.errors import UsageError
 from trtdream.files import refuse_overwrite
-from trtdream.runtime.image import pictures_in
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Asked:
         source: a folder of pictures, a video, or with `motion` one picture to zoom into.
         out: a folder, or a film by its suffix; None for a name made of the source's.
         rate: of the film; None for the video's, else 12 frames a second.
+        batch: how many pictures are dreamt into at once.
     """
 
     source: Path
@@ -30,14 +31,15 @@ class Asked:
     motion: Motion | None = None
     blending: Blending = field(default_factory=Blending)
     rate: Fraction | None = None
+    batch: int = 1
 
     @property
     def is_series(self) -> bool:
-        """Whether there is more than one picture to be dreamt into. A GIF that moves makes a film, or shows a frame."""
+        """Whether there is more than one picture. One that moves makes a film if one is wanted, or shows its first."""
         if self.motion is not None or self.source.is_dir() or self.source.suffix.lower() in READ:
             return True
         wants_film = self.out is not None and self.out.suffix.lower() in SUFFIXES
-        return wants_film and self.source.suffix.lower() == ".gif" and pictures_in(self.source) > 1
+        return wants_film and is_animation(self.source)
 
     @property
     def film(self) -> Path | None:
@@ -82,6 +84,7 @@ def asked_for(
     fps: float | None,
     blend: float | None,
     flow: bool,
+    batch: int,
 ) -> Asked:
     """What the options of those names ask for; None is an option that was not given.
 
@@ -94,13 +97,15 @@ def asked_for(
     if fps is not None and not 0 < fps <= 1000:
         raise UsageError(f"--fps {fps:g}: must be more than 0 and at most 1000")
     rate = None if fps is None else Fraction(fps).limit_denominator(1001)
-    asked = Asked(source, out, motion, Blending(share, flow), rate)
+    asked = Asked(source, out, motion, Blending(share, flow), rate, batch)
     if motion is not None and (source.is_dir() or source.suffix.lower() in READ):
         raise UsageError(
             "--zoom, --rotate and --frames: move into one picture; a folder or video has frames of its own"
         )
     if share and (motion is not None or not asked.is_series):
         raise UsageError("--blend and --flow: are for the frames of a folder or video")
+    if batch > 1 and (motion is not None or share or not asked.is_series):
+        raise UsageError("--batch: is for a folder or video whose frames do not depend on each other (--blend, --flow)")
     if rate is not None and not (asked.is_series and asked.film):
         raise UsageError("--fps: is of a film: name one with -o")
     return asked

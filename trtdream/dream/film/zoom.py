@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from trtdream.dream.frames import Frame, numbered
-from trtdream.dream.work import Work
+from trtdream.dream.film.frames import Frame, numbered
+from trtdream.dream.film.work import Work
 from trtdream.errors import UsageError
 from trtdream.runtime.image import load_image
 

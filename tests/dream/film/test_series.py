@@ -1,17 +1,19 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.dream.tiny import save_waves
-from trtdream.dream.blend import Blending
+from tests.dream.tiny import RED, save_waves
 from trtdream.dream.dreamer import Dreamer
-from trtdream.dream.frames import Frame, folder_frames
-from trtdream.dream.series import Dreaming, Series, Told, finished
-from trtdream.dream.work import Work
-from trtdream.dream.zoom import Motion, loop_frames
+from trtdream.dream.film.blend import Blending
+from trtdream.dream.film.frames import Frame, folder_frames
+from trtdream.dream.film.series import Dreaming, Series, Told, finished
+from trtdream.dream.film.work import Work
+from trtdream.dream.film.zoom import Motion, loop_frames
 from trtdream.errors import TrtdreamError
 from trtdream.recipe.dream_schema import Layer, Settings
 from trtdream.runtime.image import load_image
@@ -80,6 +82,26 @@ def test_left_and_gone_on_with_is_never_left(dreamer: Dreamer, folder: Path, tmp
     run(dreamer, parts, folder_frames(folder), Blending(0.5), on_frame=begun.append)
     assert begun == ["f10.png"]
     assert contents(parts) == contents(whole)
+
+
+def test_a_batch_is_the_pictures_alone(dreamer: Dreamer, folder: Path, tmp_path: Path) -> None:
+    """Sizes mixed, one that cannot be read, one that no layer answers to: each ends as it does alone."""
+    save_waves(folder / "f3.png", 40, 48)
+    (folder / "f4.png").write_bytes(b"nope")
+    save_waves(folder / "f5.png", 30, 30)
+    Image.new("RGB", (48, 40), "blue").save(folder / "f6.png")
+    alone, batch = Work(tmp_path / "alone", {}), Work(tmp_path / "batch", {})
+    red = Dreamer(dreamer.model, Settings(layers=(Layer(name="relu", channels=(RED,)),), octaves=2, iterations=2))
+    told: list[str] = []
+    one = run(red, alone, folder_frames(folder))
+    batch.begin()
+    frames = folder_frames(folder)
+    other = Dreaming(red, batch, lambda frame: {"of": frame.name}, told=Told(on_done=told.append), batch=3).run(frames)
+    assert one == replace(other, failed=one.failed) and set(one.failed) == set(other.failed)
+    assert [failed.name for failed in one.failed] == ["f4.png", "f6.png"]
+    assert sorted(told) == sorted(frame.name for frame in frames)
+    for name in ("f1.png", "f2.png", "f3.png", "f5.png", "f10.png"):
+        assert np.abs(load_image(alone.path(name)).astype(int) - load_image(batch.path(name))).max() <= 1
 
 
 def test_blending_changes_what_follows(dreamer: Dreamer, folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,11 @@ def make_clip(
     stamps: Sequence[int] = (),
     sound: bool = False,
     turn: int = 0,
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """A video; stamps are in frames of `rate`. With sound: a second of it. turn: degrees a player is to turn it by."""
     with av.open(str(path), "w") as container:
-        video = container.add_stream(codec, rate)
+        video = container.add_stream(codec, rate, options=dict(options or {}))
         video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         audio = container.add_stream("aac", 44100, layout="mono") if sound else None
         if turn:

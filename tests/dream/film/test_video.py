@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.dream.clips import av, grey_frames, make_clip, sound_of
-from trtdream.dream.films import write_film
-from trtdream.dream.video import open_video, sound_fits
+from tests.dream.film.clips import av, grey_frames, make_clip, sound_of
+from trtdream.dream.film.encode import sound_fits
+from trtdream.dream.film.films import write_film
+from trtdream.dream.film.video import open_video
 from trtdream.errors import InputRefused, TrtdreamError, UsageError
 
 
@@ -60,6 +61,26 @@ def test_frames_of_differing_length_stay_so(tmp_path: Path) -> None:
     write_film(tmp_path / "film.mkv", iter(grey_frames(4)), Fraction(10), times)
     again = open_video(tmp_path / "film.mkv").times
     assert [float(time) for time in again] == pytest.approx([0, 0.1, 0.5, 0.6], abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi", ".ts"])
+def test_decoding_begins_at_a_keyframe_and_gives_the_same_frames(tmp_path: Path, suffix: str) -> None:
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    options = {"g": "4", "bf": "0"} if suffix == ".avi" else {"g": "5", "bf": "2", "sc_threshold": "0"}
+    video = open_video(make_clip(tmp_path / f"clip{suffix}", grey_frames(12), codec=codec, options=options))
+    straight = {frame.name: frame.load() for frame in video.frames()}
+    assert len(straight) == video.count == 12
+    for begun in range(13):
+        found = list(video.frames(begun))
+        assert [frame.name for frame in found] == list(straight)
+        assert all(np.array_equal(frame.load(), straight[frame.name]) for frame in found[begun:])
+    assert np.array_equal(found[7].load(), straight["frame000008.png"])  # not decoded, and yet asked for
+    if len(video.keys) > 1:
+        with video._decoding(11) as decoded:
+            first = next(decoded)[0]
+        assert first == video.keys[-1] or (suffix == ".ts" and first < video.keys[-1])  # it seeks by guessing
+    else:
+        assert suffix == ".avi"  # whose packets do not say when they are shown
 
 
 @pytest.mark.parametrize("codec", ["mjpeg", "libx264"])

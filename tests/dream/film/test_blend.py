@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trtdream.dream.blend import Before, Blending, blended, carried_along
+from trtdream.dream.film.blend import Before, Blending, blended, carried_along
 from trtdream.errors import UsageError
 
 

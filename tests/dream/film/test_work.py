@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.dream.tiny import waves
-from trtdream.dream.work import STATE, Work
+from trtdream.dream.film.work import STATE, Work
 from trtdream.errors import InputRefused, UsageError
 
 

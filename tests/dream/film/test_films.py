@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from tests.dream.tiny import waves
-from trtdream.dream.films import write_film
-from trtdream.dream.making import Making
+from trtdream.dream.film.films import write_film
+from trtdream.dream.film.making import Making
 from trtdream.dream.watch import Moment
 from trtdream.errors import UsageError
 
