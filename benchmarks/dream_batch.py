@@ -9,19 +9,20 @@ dreams in memory. One batch after the other, over and over, so that whatever els
 from __future__ import annotations
 
 import argparse
-import json
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import document
 import numpy as np
-import torch
 
 from trtdream.bench.dreaming import noise
-from trtdream.bench.machine import describe_machine
+from trtdream.bench.results import Row
 from trtdream.bench.timing import Repeats, repeat
 from trtdream.dream.computing import Computing
 from trtdream.dream.dreamer import Dreamer
-from trtdream.files import write_file
+from trtdream.dream.octaves import Size
 from trtdream.recipe.dream_schema import Settings, parse_size
 from trtdream.runtime.device import pick_device
 from trtdream.runtime.open_model import bundled
@@ -35,19 +36,21 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    dreamer = Dreamer(bundled(), Settings(), Computing(pick_device(options.device)))
-    picture = noise(options.size)
+    device = pick_device(options.device)
+    width, height = options.size[1], options.size[0]
+    settings = {"device": device, "size": f"{width} x {height}", "octaves": 4, "iterations": 10}
+    rows = partial(time_all, options.size, options.batches, device, options.runs)
+    document.measure("dream_batch", settings, device, rows, options.out)
+
+
+def time_all(size: Size, batches: Sequence[int], device: str, runs: int) -> list[Row]:
+    dreamer, picture = Dreamer(bundled(), Settings(), Computing(device)), noise(size)
 
     def run() -> dict[int, float]:
-        return {batch: _time(dreamer, [picture] * batch) for batch in options.batches}
+        return {batch: _time(dreamer, [picture] * batch) for batch in batches}
 
-    times = repeat(run, Repeats(options.runs, warm_up=1, seconds=240))
-    rows = [{"batch": batch, "picture": timing.as_document()} for batch, timing in times.items()]
-    machine = {**describe_machine(), "threads": torch.get_num_threads()}
-    document = json.dumps({"machine": machine, "size": list(options.size), "rows": rows}, indent=1)
-    print(document)
-    if options.out:
-        write_file(options.out, document + "\n")
+    times = repeat(run, Repeats(runs, warm_up=1, seconds=240))
+    return [Row(f"{batch} at once", "picture", timing) for batch, timing in times.items()]
 
 
 def _time(dreamer: Dreamer, pictures: list[np.ndarray]) -> float:

@@ -17,6 +17,7 @@ from caffe_time import CAFFE, ELSEWHERE_MS
 from trtdream.bench.headline import beside
 from trtdream.bench.history import figures
 from trtdream.bench.results import read_results
+from trtdream.errors import TrtdreamError
 from trtdream.files import write_file
 
 Document = dict[str, Any]
@@ -27,10 +28,19 @@ _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.D
 def main() -> None:
     readme = ROOT / "README.md"
     before = readme.read_text()
-    after = _TABLE.sub(lambda found: f"{found[1]}{render(ROOT / found[2])}{found[3]}", before)
+    after = _TABLE.sub(_rewritten, before)
     if "--check" in sys.argv:
         sys.exit(after != before)
     write_file(readme, after)
+
+
+def _rewritten(found: re.Match[str]) -> str:
+    """A table anew; one whose result is missing, or of another version, stays."""
+    try:
+        return f"{found[1]}{render(ROOT / found[2])}{found[3]}"
+    except TrtdreamError as error:
+        print(f"{found[2]}: its table stays: {error}", file=sys.stderr)
+        return found[0]
 
 
 def render(result: Path) -> str:

@@ -27,7 +27,8 @@ HERE = Path(__file__).resolve().parent
 
 
 _LAYERS_ON_A_CPU = ("--batch", "4", "--iterations", "5")
-_TRAIN_ON_A_CPU = ("--nets", "caffenet", "--batch", "10", "--runs", "5", "--budget", "45")
+_MODES_ON_A_CPU = ("--modes", "float32", "plain float32")
+_TRAIN_ON_A_CPU = ("--nets", "caffenet", "--batch", "10", "--runs", "5", *_MODES_ON_A_CPU)
 _DREAM_ON_A_CPU = ("--runs", "5", "--dreams", "3")
 _FEW_BATCHES = ("--batches", "1", "8")
 

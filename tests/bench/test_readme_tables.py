@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
+import jsonschema
 import pytest
 
-from tests.bench.programs import program
+from tests.bench.programs import PROGRAMS, program
 from trtdream.bench.results import Result, Row, per_image
 from trtdream.bench.timing import timing_of
 
@@ -108,3 +110,12 @@ def test_data_and_inference(tables: ModuleType, tmp_path: Path) -> None:
     about = {"network": "googlenet", "backend": "torch cpu", "precision": "fp32"}
     rows = [row("googlenet, batch 8", "torch cpu, fp32", 80, 8, **about), Row("googlenet, batch 8", "b", None, "no")]
     assert lines(tables, tmp_path, "inference", rows)[2:] == ["| googlenet, 8 | torch cpu | fp32 | 80.0 | 100 |"]
+
+
+@pytest.mark.parametrize("path", sorted((PROGRAMS / "results").glob("*.json")), ids=lambda path: path.name)
+def test_the_results_that_are_kept(tables: ModuleType, path: Path) -> None:
+    """Of this version's schema; those that README.md shows have their table."""
+    schema = json.loads((files("trtdream.bench") / "results.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(json.loads(path.read_text()))
+    if path.name in tables.TABLES:
+        assert tables.render(path).startswith("|")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trtdream.bench.timing import Repeats, Timing, measure, repeat
+from trtdream.bench.timing import Repeats, Timing, measure, repeat, timing_of
 
 
 def counting(*milliseconds: float) -> tuple[Iterator[float], list[float]]:
@@ -49,8 +49,13 @@ def test_median_least_and_spread() -> None:
     values, _ = counting(10, 10, 10, 9, 10, 11, 12, 13)
     timing = repeat(lambda: {"": next(values)}, Repeats(runs=5, warm_up=3))[""]
     assert (timing.median_ms, timing.least_ms, timing.runs) == (11, 9, 5)
-    assert timing.spread == pytest.approx((13.4 - 8.6) / 11)  # deciles of 9..13, as of more runs than were taken
-    assert timing.doubts == ("spread 43.6%",)
+    assert timing.spread == pytest.approx((13 - 9) / 11)
+    assert timing.doubts == ("spread 36.4%",)
+
+
+def test_the_spread_of_many_runs_is_that_of_their_deciles() -> None:
+    """Of 19 the second and the second to last; one that took a hundred times as long changes nothing."""
+    assert timing_of([*range(1, 19), 1000]).spread == pytest.approx((18 - 2) / 10)
 
 
 def test_parts_are_kept_apart() -> None:

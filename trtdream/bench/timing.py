@@ -17,11 +17,11 @@ K = TypeVar("K", bound=Hashable)
 class Timing:
     """Repeated measurements of one thing, in milliseconds.
 
-    spread is the distance from the first decile to the last over the median: 0.02 means that four runs of five lie
-    within 2 %. A second measurement, in a process of its own, keeps to that: of 320 times within GoogLeNet (10 runs
-    each, every two of five processes, two shared cores) at most 0.6 % had medians further apart than both spreads
-    together. By the distance of the quartiles it was 4 to 10 %, by a bootstrap of the median 22 %: both are blind to
-    slow changes.
+    spread is the distance from the first decile to the last over the median, of nine runs or fewer that from the least
+    to the greatest: 0.02 means that four runs of five lie within 2 %. A second measurement, in a process of its own,
+    keeps to that: of 320 times within GoogLeNet (10 runs each, every two of five processes, two shared cores) at most
+    0.6 % had medians further apart than both spreads together, of 5 runs each 3.5 %. By the distance of the quartiles
+    it was 4 to 10 %, by a bootstrap of the median 22 %: both are blind to slow changes.
     settled tells whether the warm-up became stable.
     """
 
@@ -119,8 +119,9 @@ def timing_of(milliseconds: Sequence[float], warm_up: int = 0, settled: bool = T
     median = statistics.median(milliseconds)
     if len(milliseconds) == 1:
         return Timing(median, median, median, median, 0.0, 1, warm_up, settled)
-    first, *_, last = statistics.quantiles(milliseconds, n=10)
-    spread = (last - first) / median if median else 0.0
+    first, *_, last = statistics.quantiles(milliseconds, n=10)  # beyond what was seen, if there are few
+    reach = min(last, max(milliseconds)) - max(first, min(milliseconds))
+    spread = reach / median if median else 0.0
     percentiles = statistics.quantiles(milliseconds, n=100, method="inclusive")
     least, p90, p99 = min(milliseconds), percentiles[89], percentiles[98]
     return Timing(median, least, p90, p99, spread, len(milliseconds), warm_up, settled)
