@@ -52,11 +52,13 @@ def _only(form: str) -> Forms:
 
 
 _CPU_BASE = Mode("float32", packed=True, forms=Forms(merge_branches=True, weight_first=True))
+_CPU_BARE = Mode("channels_last")
 CPU_MODES = (
     _CPU_BASE,
     Mode("bf16", _BF16),
     Mode("plain float32", channels_last=False, fused=False),
-    *_each_alone(Mode("channels_last"), ("merge_branches", "weight_first", "space_to_depth", "split_groups")),
+    _CPU_BARE,
+    *_each_alone(_CPU_BARE, ("merge_branches", "weight_first", "space_to_depth", "split_groups")),
 )
 _GRAPH = Mode("bf16 graph", _BF16, graph=True, packed=True)
 _COMPILED = Mode("bf16 compiled graph", _BF16, compile=True, graph=True)

@@ -84,10 +84,10 @@ def resolve_compute(recipe: Recipe, device: torch.device, world: World) -> Compu
 
 
 def _resolve_forms(speed: Speed, on_gpu: bool, dtype: torch.dtype) -> Forms:
-    """What `auto` takes was measured to win: merged branches on two CPU cores (GoogLeNet, batch 1: forward 26.5 to
-    25.5 ms, forward and gradient 59 to 54 ms), inner products with the weights first there too (CaffeNet, batch 10, a
-    step: XXX), conv1 by depth in bf16 on an H100 (CaffeNet, batch 256, the whole step:
-    0.040 to 0.031 ms an image; on a CPU it loses). The rest was not measured on a GPU yet, or loses.
+    """What `auto` takes was measured to win: on two CPU cores merged branches (GoogLeNet, batch 1: forward 26.5 to
+    25.5 ms, forward and gradient 59 to 54 ms) and inner products with the weights first (CaffeNet, batch 10: forward
+    and backward 833 to 730 ms), on an H100 conv1 by depth in bf16 (CaffeNet, batch 256, the whole step: 0.040 to
+    0.031 ms an image; on a CPU it loses). The rest was not measured on a GPU yet, or loses.
     """
     return Forms(
         merge_branches=_on(speed.merge_branches, default=not on_gpu),
