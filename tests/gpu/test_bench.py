@@ -25,19 +25,10 @@ from trtdream.bench.timing import Repeats
 from trtdream.errors import TrtdreamError
 from trtdream.export.precision import Precision
 from trtdream.net.kind import Phase
-from trtdream.runtime.cuda import ask_cuda
-from trtdream.runtime.tensorrt import Library, library_for
+from trtdream.runtime.tensorrt import Library
 
 pytestmark = pytest.mark.gpu
 QUICK = Repeats(runs=5, warm_up=3)
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    found = library_for(ask_cuda().gpus, None)
-    if found is None:
-        pytest.skip("no TensorRT that runs on this GPU")
-    return found
 
 
 def test_the_clock_counts_the_devices_time() -> None:

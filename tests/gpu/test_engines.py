@@ -28,7 +28,7 @@ from trtdream.runtime.engine_trust import check_engine
 from trtdream.runtime.manifest import Manifest, manifest_path, read_manifest
 from trtdream.runtime.open_model import bundled
 from trtdream.runtime.runner_tensorrt import TensorRTRunner
-from trtdream.runtime.tensorrt import Library, library_for
+from trtdream.runtime.tensorrt import Library
 
 pytestmark = pytest.mark.gpu
 MODEL = bundled()
@@ -46,14 +46,6 @@ class Made:
     @property
     def path(self) -> Path:
         return self.folder / self.manifest.file
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    found = library_for(ask_cuda().gpus, None)
-    if found is None:
-        pytest.skip("no TensorRT that runs on this GPU")
-    return found
 
 
 @pytest.fixture(scope="module")
